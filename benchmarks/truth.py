@@ -1,0 +1,88 @@
+"""The truth that searches are measured against: dense half-octave grids with three seeds, trained in full.
+
+    python benchmarks/truth.py digits --lr 0.0005:2        # writes benchmarks/truth/digits.csv
+
+A table has one row a run: batch_size, lr, seed, train_loss, val_loss, initial_train_loss, initial_val_loss, seconds.
+A diverged run has an infinite loss. Run again, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from lrscope.cli.study import find_study, parse_range
+from lrscope.study.bench import Bench
+from lrscope.study.executors.base import default_workers, make_executor
+from lrscope.study.load import TaskSource, load_file_task
+from lrscope.study.plan import DEFAULT_SCHEDULE
+from lrscope.study.trial import Trial
+
+FOLDER = Path(__file__).parent / "truth"
+FIELDS = (
+    *("batch_size", "lr", "seed", "train_loss", "val_loss"),
+    *("initial_train_loss", "initial_val_loss", "seconds"),
+)
+SEEDS = 3
+
+
+def half_octaves(low: float, high: float) -> list[float]:
+    """The half octaves 2^(k/2) from `low` to `high`."""
+    return [2.0 ** (k / 2) for k in range(math.ceil(2 * math.log2(low)), math.floor(2 * math.log2(high)) + 1)]
+
+
+def read_truth(path: Path) -> dict[str, np.ndarray]:
+    """A table as columns."""
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in FIELDS}
+
+
+def main() -> None:
+    """Train what the table does not have yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task")
+    parser.add_argument("--lr", default="0.0001:2", help="LOW:HIGH")
+    parser.add_argument("--workers", type=int, default=default_workers())
+    arguments = parser.parse_args()
+    folder, reference = find_study(arguments.task, None)
+    path = FOLDER / f"{folder.name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    done = set()
+    if path.exists():
+        known = read_truth(path)
+        keys = zip(known["batch_size"], known["lr"], known["seed"], strict=True)
+        done = {(int(size), float(lr), int(seed)) for size, lr, seed in keys}
+    bench = Bench(load_file_task(reference))
+    trials = [
+        Trial(batch_size=size, peak_lr=lr, schedule=DEFAULT_SCHEDULE, seed=seed, total_steps=steps, stop_at=steps)
+        for seed in range(SEEDS)
+        for size in bench.task.batch_sizes
+        for lr in half_octaves(*parse_range(arguments.lr))
+        if (size, float(f"{lr:.9g}"), seed) not in done
+        for steps in [bench.task.total_steps(size, bench.train_examples)]
+    ]
+    new = not path.exists()
+    with (
+        path.open("a", newline="") as file,
+        make_executor("local", TaskSource.of(reference), "loop", arguments.workers) as executor,
+    ):
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(FIELDS)
+        for number, (result,) in enumerate(executor.run([(trial,) for trial in trials]), 1):
+            values = [getattr(result, name) for name in FIELDS[3:]]
+            key = [result.trial.batch_size, f"{result.trial.peak_lr:.9g}", result.trial.seed]
+            writer.writerow([*key, *("" if value is None else f"{value:.6g}" for value in values)])
+            file.flush()
+            print(f"\r{path.name}: {number} of {len(trials)} runs", end="", file=sys.stderr)
+    print(file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

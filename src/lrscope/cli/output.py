@@ -1,0 +1,32 @@
+"""What every command shares: JSON on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+stderr = Console(stderr=True)
+stdout = Console()
+
+
+def to_plain(value: Any) -> Any:
+    """The value as JSON takes it: NumPy numbers unwrapped, numbers that are not finite null."""
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print one JSON document on standard output."""
+    sys.stdout.write(json.dumps(to_plain(document), indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,160 @@
+"""`lrscope study`: the best learning rate for each batch size of a training job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from lrscope.cli.output import print_json, stderr, stdout, to_plain
+from lrscope.errors import InvalidInput, MissingExtra
+
+if TYPE_CHECKING:
+    from lrscope.study.result import StudyResult
+
+
+def study(
+    task: Annotated[str, typer.Argument(help="A bundled task (see `lrscope tasks`) or path/to/file.py:function.")],
+    batch_sizes: Annotated[str | None, typer.Option(help="Comma-separated; default: the task's.")] = None,
+    schedule: Annotated[
+        list[str] | None, typer.Option(help='A schedule, e.g. "warmup(5%) -> cosine"; repeat to compare.')
+    ] = None,
+    lr: Annotated[str | None, typer.Option(metavar="LOW:HIGH", help="The range not to leave.")] = None,
+    metric: Annotated[str | None, typer.Option(help="val_loss or train_loss.")] = None,
+    seeds: Annotated[int, typer.Option(help="At most this many seeds a point.")] = 3,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    search: Annotated[str, typer.Option(help="adaptive or grid.")] = "adaptive",
+    tolerance: Annotated[float, typer.Option(help="The expected regret that is good enough.")] = 0.01,
+    max_runs: Annotated[int | None, typer.Option(help="Stop after this many trials.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; default: one per core.")] = None,
+    executor: Annotated[str, typer.Option(help="local, serial or ray.")] = "local",
+    engine: Annotated[str, typer.Option(help="auto, loop or vmap.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="The study's folder; default: lrscope-out/<task>.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Measure the best learning rate for each batch size, and verify the recommendation.
+
+    The folder keeps study.db, summary.json and report.html; run again, the study goes on where it was.
+    """
+    sizes = None if batch_sizes is None else parse_sizes(batch_sizes)
+    rates = None if lr is None else parse_range(lr)
+    folder, reference = find_study(task, out)
+    from lrscope.cli.progress import StudyProgress
+    from lrscope.study.run import run_study
+
+    with StudyProgress(stderr) as progress:
+        result = run_study(
+            reference,
+            batch_sizes=sizes,
+            schedules=tuple(schedule) if schedule else ("warmup(5%) -> cosine",),
+            lr=rates,
+            metric=metric,
+            seeds=seeds,
+            seed=seed,
+            search=search,
+            tolerance=tolerance,
+            max_runs=max_runs,
+            workers=workers,
+            executor=executor,
+            engine=engine,
+            out=folder,
+            progress=progress,
+        )
+    write_outputs(result, folder)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        print_summary(result, folder)
+
+
+def find_study(task: str, out: Path | None) -> tuple[Path, str]:
+    """The folder of a task's study, and the task's reference."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise MissingExtra("torch", "study") from None
+    from lrscope.study.load import resolve_reference
+    from lrscope.tasks import BUNDLED
+
+    reference = resolve_reference(task, {name: bundled.reference for name, bundled in BUNDLED.items()})
+    name = task if task in BUNDLED else reference.rpartition(":")[2]
+    return (Path("lrscope-out") / name if out is None else out), reference
+
+
+def write_outputs(result: StudyResult, folder: Path) -> None:
+    """Write summary.json and, where the report's packages are installed, report.html."""
+    path = folder / "summary.json"
+    path.write_text(json.dumps(to_plain(result.to_json()), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    try:
+        from lrscope.report.study import write_study_report
+    except MissingExtra as missing:
+        stderr.print(f"No report.html was written. {missing}", markup=False)
+        return
+    write_study_report(result, folder / "report.html")
+
+
+def print_summary(result: StudyResult, folder: Path) -> None:
+    """The optima and the recommendation, for the terminal."""
+    table = Table("batch size", "schedule", "status", "optimal lr", "80 % interval", "loss", "full runs", box=None)
+    for optimum in result.optima:
+        lr, loss = optimum.optimal_lr, optimum.expected_loss
+        table.add_row(
+            str(optimum.batch_size),
+            optimum.schedule,
+            optimum.status,
+            "–" if lr is None else f"{lr.value:.3g}",
+            "–" if lr is None else f"{_end(lr.low)} … {_end(lr.high)}",
+            "–" if loss is None else f"{loss.value:.4g}",
+            f"{optimum.full_run_equivalents:.1f}",
+        )
+    stdout.print(table)
+    for optimum in result.optima:
+        if optimum.status != "found":
+            stdout.print(f"Batch size {optimum.batch_size}: {optimum.advice}", markup=False)
+    choice = result.recommended
+    if choice is not None:
+        stdout.print(
+            f"\nRecommended: batch size {choice.batch_size}, peak learning rate {choice.peak_lr:.3g}, "
+            f"{choice.schedule}. {choice.verdict}",
+            markup=False,
+        )
+    cost = result.cost
+    stdout.print(
+        f"Cost: {cost.runs} runs, {cost.full_run_equivalents:.1f} full-run equivalents "
+        f"({cost.search:.1f} search, {cost.verification:.1f} verification), {cost.seconds:.0f} s.",
+        markup=False,
+    )
+    if (folder / "report.html").is_file():
+        stdout.print(f"The page: {folder / 'report.html'}", markup=False)
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """`16,64,256` as whole numbers.
+
+    Raises:
+        InvalidInput: something else.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidInput(f"--batch-sizes must be whole numbers with commas, like 16,64,256. Got '{text}'.") from None
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """`1e-4:0.1` as two numbers.
+
+    Raises:
+        InvalidInput: something else.
+    """
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise InvalidInput(f"--lr must be LOW:HIGH, like 1e-4:0.1. Got '{text}'.") from None
+    return low, high
+
+
+def _end(value: float | None) -> str:
+    return "?" if value is None else f"{value:.3g}"

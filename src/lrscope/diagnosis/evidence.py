@@ -1,0 +1,187 @@
+"""What the logged learning rate and the monitor's measurements show beside the loss, as numbers with a meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrscope.curves.curve import Curve
+from lrscope.diagnosis.shape import Shape
+
+FloatArray = NDArray[np.float64]
+
+USUAL = {"momentum": -2.0, "sgd": -1.0, "adam": -2.5, "rmsprop": -2.5}
+"""log10 of a middling learning rate per family of optimizers, for small networks: where the scale of rates is centred."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A curve beside its shape: what the features of this file read."""
+
+    curve: Curve
+    shape: Shape
+
+    def share_at(self, time: float) -> float:
+        """The learning rate over its peak at a share of the run; 1 where it was not logged."""
+        if self.shape.share is None:
+            return 1.0
+        return float(np.interp(time, self.shape.time, self.shape.share))
+
+    def measured(self, values: FloatArray | None, part: tuple[float, float] = (0.0, 1.0)) -> FloatArray:
+        """The finite measurements within a part of the run, at rates of at least half the peak where there are any."""
+        if values is None:
+            return np.empty(0)
+        first, last = self.curve.step[0], self.curve.step[-1]
+        time = (self.curve.step - first) / max(1, last - first)
+        inside = np.isfinite(values) & (time >= part[0]) & (time <= part[1])
+        if self.curve.lr is not None:
+            with np.errstate(invalid="ignore"):
+                at_peak = inside & (self.curve.lr >= 0.5 * np.nanmax(self.curve.lr))
+            inside = at_peak if at_peak.any() else inside
+        return values[inside]
+
+
+def _median(values: FloatArray, low: float, high: float) -> float:
+    return float(np.clip(np.median(values), low, high)) if len(values) else float("nan")
+
+
+# --- the learning rate --------------------------------------------------------------------------------------------------
+
+
+def final_share(r: Record) -> float:
+    """log10 of the learning rate at the end over its peak, from −2: a plateau there may be the schedule's doing."""
+    return float(np.log10(max(r.share_at(1.0), 1e-2)))
+
+
+def middle_share(r: Record) -> float:
+    """The learning rate at the middle of the run over its peak."""
+    return r.share_at(0.5)
+
+
+def decay_drop(r: Record) -> float:
+    """The share of the drop made since the rate fell below half its peak: large = the rate was high before; 0 undecayed."""
+    share, s = r.shape.share, r.shape
+    if share is None or share[-1] >= 0.5:
+        return 0.0
+    below = s.time[(share < 0.5) & (s.time > s.time[int(np.argmax(share))])]
+    return float(np.clip(s.to_come(float(below[0])), -1.0, 1.5)) if len(below) else 0.0
+
+
+def slope_before_decay(r: Record) -> float:
+    """The share of the drop per tenfold of time while the rate was above half its peak (its last factor 3)."""
+    share, s = r.shape.share, r.shape
+    stop = 1.0 if share is None else float(s.time[np.flatnonzero(share >= 0.5)[-1]])
+    stop = max(stop, 0.02)
+    return float(np.clip((s.to_come(stop / 3) - s.to_come(stop)) / np.log10(3.0), -1.5, 1.5))
+
+
+def usual_rate(r: Record) -> float:
+    """log10 of the peak rate over what is usual for its family of optimizers, within ±4."""
+    return curve_rate(r.curve)
+
+
+def curve_rate(curve: Curve) -> float:
+    """`usual_rate` of a curve; NaN where the rate was not logged."""
+    if curve.lr is None or not np.isfinite(curve.lr).any() or np.nanmax(curve.lr) <= 0:
+        return float("nan")
+    name = (curve.optimizer or "").lower()
+    usual = next((value for key, value in USUAL.items() if key in name), -2.0)
+    if "momentum0.99" in name:
+        usual -= 1.0
+    return float(np.clip(np.log10(float(np.nanmax(curve.lr))) - usual, -4.0, 4.0))
+
+
+RATE_FEATURES: tuple[Callable[[Record], float], ...] = (
+    final_share, middle_share, decay_drop, slope_before_decay, usual_rate,
+)  # fmt: skip
+
+
+# --- the monitor --------------------------------------------------------------------------------------------------------
+
+
+def alpha_late(r: Record) -> float:
+    """The median same-batch step length α in the second half: −1 stays put, 0 reaches the minimum, above 1 climbs."""
+    return _median(r.measured(r.curve.alpha, (0.5, 1.0)), -1.0, 3.0)
+
+
+def alpha_early(r: Record) -> float:
+    """The median same-batch step length α in the first fifth of the run."""
+    return _median(r.measured(r.curve.alpha, (0.0, 0.2)), -1.0, 3.0)
+
+
+def alpha_late_short(r: Record) -> float:
+    """log10(1 + α) in the second half, from −4: how many times too short the steps are for one batch."""
+    return float(np.log10(max(1.0 + alpha_late(r), 1e-4)))
+
+
+def alpha_early_short(r: Record) -> float:
+    """log10(1 + α) in the first fifth, from −4."""
+    return float(np.log10(max(1.0 + alpha_early(r), 1e-4)))
+
+
+def overshoots(r: Record) -> float:
+    """The share of the second half's measured steps that climb higher than they began (α > 1)."""
+    values = r.measured(r.curve.alpha, (0.5, 1.0))
+    return float((values > 1.0).mean()) if len(values) else float("nan")
+
+
+def cosine_late(r: Record) -> float:
+    """The median cosine of the gradients at both ends of a step in the second half: negative = bouncing, 1 = straight."""
+    return _median(r.measured(r.curve.gradient_cosine, (0.5, 1.0)), -1.0, 1.0)
+
+
+def cosine_early(r: Record) -> float:
+    """The median cosine of the gradients at both ends of a step in the first fifth."""
+    return _median(r.measured(r.curve.gradient_cosine, (0.0, 0.2)), -1.0, 1.0)
+
+
+def turning_late(r: Record) -> float:
+    """log10(1 − cosine) in the second half, from −5: how much one step turns the gradient."""
+    return float(np.log10(max(1.0 - cosine_late(r), 1e-5)))
+
+
+def turning_early(r: Record) -> float:
+    """log10(1 − cosine) in the first fifth, from −5."""
+    return float(np.log10(max(1.0 - cosine_early(r), 1e-5)))
+
+
+def travel(r: Record) -> float:
+    """log10 of the update-to-weight ratio (median of the second half) times √steps: how far a random walk would go."""
+    ratio = _median(r.measured(r.curve.update_ratio, (0.5, 1.0)), 1e-12, 1e6)
+    steps = max(1.0, float(r.curve.step[-1] - r.curve.step[0]))
+    return float(np.clip(np.log10(ratio * steps**0.5), -6.0, 4.0))
+
+
+def journey(r: Record) -> float:
+    """log10 of the mean update-to-weight ratio times the steps: the length of the path, in weights."""
+    values = r.measured(r.curve.update_ratio)
+    steps = max(1.0, float(r.curve.step[-1] - r.curve.step[0]))
+    return float(np.clip(np.log10(np.mean(np.clip(values, 1e-12, 1e6)) * steps), -6.0, 6.0)) if len(values) else np.nan
+
+
+def gradient_fall(r: Record) -> float:
+    """log10 of the gradient norm in the last fifth over that in the first, within ±3."""
+    early, late = r.measured(r.curve.grad_norm, (0.0, 0.2)), r.measured(r.curve.grad_norm, (0.8, 1.0))
+    if not (len(early) and len(late)):
+        return float("nan")
+    return float(np.clip(np.log10((np.median(late) + 1e-30) / (np.median(early) + 1e-30)), -3.0, 3.0))
+
+
+MONITOR_FEATURES: tuple[Callable[[Record], float], ...] = (
+    alpha_late, alpha_early, alpha_late_short, alpha_early_short, overshoots, cosine_late, cosine_early, turning_late,
+    turning_early, travel, journey, gradient_fall,
+)  # fmt: skip
+
+
+def has_rate(curve: Curve) -> bool:
+    """Whether the learning rate was logged."""
+    return curve.lr is not None and bool(np.isfinite(curve.lr).any()) and float(np.nanmax(curve.lr)) > 0
+
+
+def has_monitor(curve: Curve) -> bool:
+    """Whether the monitor's step lengths or gradient cosines were logged, five or more of them."""
+    series = (curve.alpha, curve.gradient_cosine)
+    return any(values is not None and int(np.isfinite(values).sum()) >= 5 for values in series)

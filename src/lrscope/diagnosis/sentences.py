@@ -1,0 +1,75 @@
+"""Each feature's value as a sentence for the person who reads the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def _times(log_value: float) -> str:
+    value = 10.0**log_value
+    return f"{value:.2g}"
+
+
+SENTENCES: dict[str, Callable[[float], str]] = {
+    "end_to_initial": lambda v: f"The final loss is {_times(v)} times the initial loss.",
+    "learned_nothing": lambda v: (
+        "The loss ends about where it began." if v > 0.5 else "The loss ends well below where it began."
+    ),
+    "room_left": lambda v: f"What is left above zero is {_times(v)} times what the loss has already lost.",
+    "rebound": lambda v: (
+        f"The loss ends {v:.0%} of its fall above its lowest level."
+        if v > 0.02
+        else "The loss ends at its lowest level."
+    ),
+    "highest": lambda v: (
+        f"At its highest the loss stood {10**v - 1:.2g} falls above its start."
+        if v > 0.01
+        else "The loss never shot up."
+    ),
+    "half_time": lambda v: f"Half of the fall took {10**v:.1%} of the run.",
+    "most_time": lambda v: f"Nine tenths of the fall took {10**v:.1%} of the run.",
+    "last_half": lambda v: f"The second half of the run made {v:.1%} of the fall.",
+    "last_quarter": lambda v: f"The last quarter of the run made {v:.1%} of the fall.",
+    "end_slope": lambda v: f"At the end the loss falls by {v:.1%} of its fall so far per tenfold of time.",
+    "middle_slope": lambda v: f"Between 10 % and 30 % of the run it fell by {v:.1%} of its fall per tenfold of time.",
+    "early_slope": lambda v: f"Between 1 % and 10 % of the run it fell by {v:.1%} of its fall per tenfold of time.",
+    "curvature": lambda v: (
+        "The fall speeds up towards the end (in the logarithm of time)."
+        if v > 0
+        else "The fall levels off towards the end (in the logarithm of time)."
+    ),
+    "window_noise": lambda v: f"In the second half, averages over 2.5 % of the run bounce by {10**v:.2%} of the fall.",
+    "noise_growth": lambda v: f"The bouncing of averages late in the run is {_times(v)} times that of early on.",
+    "point_noise": lambda v: f"At the end, single points bounce by {10**v:.2%} of the fall.",
+    "noise_to_level": lambda v: f"At the end, single points bounce by {10**v:.2%} of the loss.",
+    "slow_noise": lambda v: f"Averages over 2.5 % of the run bounce {_times(v)} times as much as single points.",
+    "point_noise_growth": lambda v: f"Single points bounce {_times(v)} times as much at the end as early on.",
+    "spikes": lambda v: f"The largest late point stands {10**v - 1:.2g} falls above the median.",
+    "memory": lambda v: f"Neighbouring points correlate by {v:.2f} about the trend.",
+    "final_share": lambda v: f"The learning rate ends at {10**v:.0%} of its peak.",
+    "middle_share": lambda v: f"Halfway, the learning rate is at {v:.0%} of its peak.",
+    "decay_drop": lambda v: (
+        f"After the rate fell below half its peak, the loss made {v:.0%} of its fall."
+        if v
+        else "The rate was not decayed, so no fall came from a decay."
+    ),
+    "slope_before_decay": lambda v: (
+        f"While the rate was near its peak, the loss fell by {v:.1%} of its fall per tenfold of time."
+    ),
+    "usual_rate": lambda v: f"The peak rate is {_times(v)} times a middling rate for this kind of optimizer.",
+    "alpha_late": lambda v: (
+        f"On its own batch a step goes to α = {v:.2f} (−1 stays, 0 reaches the minimum, above 1 climbs)."
+    ),
+    "alpha_early": lambda v: f"Early on, a step went to α = {v:.2f} on its own batch (0 reaches the minimum).",
+    "alpha_late_short": lambda v: f"In the second half, steps were {_times(v)} of the way to the minimum along them.",
+    "alpha_early_short": lambda v: f"Early on, steps were {_times(v)} of the way to the minimum along them.",
+    "overshoots": lambda v: f"{v:.0%} of the measured steps in the second half climbed higher than they began.",
+    "cosine_late": lambda v: f"In the second half, the gradients at both ends of a step have a cosine of {v:.2f}.",
+    "cosine_early": lambda v: f"Early on, the gradients at both ends of a step had a cosine of {v:.2f}.",
+    "turning_late": lambda v: f"In the second half, one step turned the gradient by 1 − cosine = {_times(v)}.",
+    "turning_early": lambda v: f"Early on, one step turned the gradient by 1 − cosine = {_times(v)}.",
+    "travel": lambda v: f"A random walk of these updates would cover {_times(v)} times the weights.",
+    "journey": lambda v: f"The updates add up to {_times(v)} times the weights.",
+    "gradient_fall": lambda v: f"The gradient norm at the end is {_times(v)} times that at the start.",
+}
+"""A sentence for each feature, true of its value whatever the verdict."""

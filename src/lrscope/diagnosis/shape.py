@@ -1,0 +1,102 @@
+"""A run's loss as the features read it: finite points, means over windows, the drop. Free of the loss's unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrscope.curves.curve import Curve
+
+FloatArray = NDArray[np.float64]
+
+LINEAR_WINDOWS = 40
+LOG_DECADES = 2.5
+LOG_WINDOWS = 20
+LOG_TIME: FloatArray = 10.0 ** np.linspace(-LOG_DECADES, 0.0, LOG_WINDOWS + 1)[1:]
+"""(windows,) the ends of the logarithmic windows, as shares of the run: eight a decade, back to 1/316 of the run."""
+
+LARGEST = 1e30
+"""Losses beyond this count as not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What the features of a curve are made of.
+
+    time: (points,) share of the run at each finite point, in (0, 1]. loss: (points,). share: (points,) learning rate over
+    its peak, or None. initial: the loss at the start. linear: (40,) means over equal shares of the run. log: (20,) means
+    over logarithmic shares. linear_share: (40,) the mean share of the peak rate. drop: from the initial loss to the
+    lowest window. scale: what differences of the loss are divided by. finite_share: the share of finite points.
+    """
+
+    time: FloatArray
+    loss: FloatArray
+    share: FloatArray | None
+    initial: float
+    linear: FloatArray
+    log: FloatArray
+    drop: float
+    scale: float
+    finite_share: float
+
+    @property
+    def end(self) -> float:
+        """The mean loss over the last 5 % of the run."""
+        return float(self.linear[-2:].mean())
+
+    def to_come(self, time: float) -> float:
+        """How much of the drop is still to come at a share of the run (logarithmic windows): (L(time) − L(end)) / scale."""
+        at = float(np.interp(np.log(time), np.log(LOG_TIME), self.log))
+        return (at - self.end) / self.scale
+
+
+def window_means(time: FloatArray, values: FloatArray, edges: FloatArray, first: float) -> FloatArray:
+    """Means of the values whose time lies in (edges[i], edges[i+1]]; empty windows are interpolated.
+
+    `first` is the value at time zero, from which windows before the first point are interpolated.
+    """
+    place = np.clip(np.searchsorted(edges, time, side="left") - 1, 0, len(edges) - 2)
+    inside = time > edges[0]
+    count = np.bincount(place[inside], minlength=len(edges) - 1)
+    total = np.bincount(place[inside], weights=values[inside], minlength=len(edges) - 1)
+    means = np.full(len(edges) - 1, np.nan)
+    np.divide(total, count, out=means, where=count > 0)
+    if np.isnan(means).any():
+        ends, known = edges[1:], ~np.isnan(means)
+        means = np.interp(ends, np.r_[0.0, ends[known]], np.r_[first, means[known]])
+    return means
+
+
+def make_shape(curve: Curve) -> Shape | None:
+    """The shape of a curve, or None where fewer than three points are finite."""
+    finite = np.isfinite(curve.loss) & (np.abs(curve.loss) < LARGEST)
+    if finite.sum() < 3:
+        return None
+    step, loss = curve.step[finite], curve.loss[finite]
+    span = max(1, int(curve.step[-1] - curve.step[0]))
+    interval = span / max(1, len(curve) - 1)
+    time = (step - curve.step[0] + interval) / (span + interval)
+    share = None
+    if curve.lr is not None and np.isfinite(curve.lr).any() and np.nanmax(curve.lr) > 0:
+        known = np.isfinite(curve.lr)
+        lr = np.interp(step, curve.step[known], curve.lr[known])
+        share = lr / lr.max() if lr.max() > 0 else None
+    initial = float(loss[: max(1, round(0.002 * len(loss)))].mean())
+    linear = window_means(time, loss, np.linspace(0.0, 1.0, LINEAR_WINDOWS + 1), initial)
+    log = window_means(time, loss, np.r_[10.0**-LOG_DECADES, LOG_TIME], initial)
+    drop = initial - float(linear.min())
+    spread = float(max(linear.max(), initial) - linear.min())
+    scale = max(drop, 0.02 * spread, 1e-12 * max(1.0, abs(initial)))
+    return Shape(
+        time=time,
+        loss=loss,
+        share=share,
+        initial=initial,
+        linear=linear,
+        log=log,
+        drop=drop,
+        scale=scale,
+        finite_share=float(finite.mean()),
+    )

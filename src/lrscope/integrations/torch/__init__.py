@@ -1,0 +1,1 @@
+"""PyTorch: `ScheduledLR`, a real learning rate scheduler (extra `torch`)."""

@@ -1,0 +1,1 @@
+"""Charts and the pages that hold them: `theme` (the house look), `charts`, `page`, `save`. Needs the extra `report`."""

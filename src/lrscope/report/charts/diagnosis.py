@@ -1,0 +1,132 @@
+"""A run's loss with its verdict: coloured by regime, the evidence marked where it is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from lrscope.curves.curve import Curve
+from lrscope.diagnosis.diagnose import Diagnosis
+from lrscope.report.theme import REGIME_COLORS, TopLevelChart, data
+
+POINTS = 120
+MARKS = {
+    "loss_spikes": "spike",
+    "late_divergence": "turns here",
+    "overfitting": "lowest validation loss",
+    "decays_too_early": "rate below a tenth",
+    "wasted_warmup": "warm-up ends",
+    "not_finite": "not finite",
+}
+
+
+def thinned(curve: Curve) -> tuple[list[int], list[float], list[float], list[float]]:
+    """At most 120 stretches of a curve: last step, mean, lowest and highest loss."""
+    finite = np.isfinite(curve.loss)
+    parts = np.array_split(np.flatnonzero(finite), min(POINTS, max(1, int(finite.sum()))))
+    parts = [part for part in parts if len(part)]
+    steps = [int(curve.step[part[-1]]) for part in parts]
+    values = [curve.loss[part] for part in parts]
+    return steps, [float(v.mean()) for v in values], [float(v.min()) for v in values], [float(v.max()) for v in values]
+
+
+def _loss_axis(curves: Sequence[Curve], title: str = "training loss") -> alt.Y:
+    """From a little below the lowest mean to a little above the usual start, so that what diverges does not flatten the rest."""
+    means = [mean for curve in curves if len(mean := np.array(thinned(curve)[1]))]
+    if not means:
+        return alt.Y("loss:Q", title=title)
+    start = float(
+        np.median([curve.loss[np.isfinite(curve.loss)][0] for curve in curves if np.isfinite(curve.loss).any()])
+    )
+    lowest, highest = float(np.min([m.min() for m in means])), float(np.max([m.max() for m in means]))
+    top = min(highest, start + 0.3 * (start - lowest)) if start > lowest else highest
+    if 0 < lowest < 0.04 * top:
+        scale = alt.Scale(type="log", domain=[lowest * 0.8, top * 1.1], clamp=True)
+        return alt.Y("loss:Q", title=title, scale=scale, axis=alt.Axis(format="~g", tickCount=5))
+    bottom = 0.0 if 0 <= lowest < 0.6 * top else lowest - 0.05 * (top - lowest)
+    return alt.Y("loss:Q", title=title, scale=alt.Scale(domain=[bottom, top], clamp=True, nice=False))
+
+
+def run_chart(curve: Curve, verdict: Diagnosis) -> TopLevelChart:
+    """One run's loss in its regime's colour; the range of the points behind it, findings marked, validation dashed."""
+    steps, mean, low, high = thinned(curve)
+    color = REGIME_COLORS[verdict.regime]
+    rows = [{"step": s, "loss": m, "low": a, "high": b} for s, m, a, b in zip(steps, mean, low, high, strict=True)]
+    x, y = alt.X("step:Q", title="update", scale=alt.Scale(nice=False)), _loss_axis([curve])
+    base = alt.Chart(data(rows)).encode(x)
+    layers: list[alt.Chart] = [
+        base.mark_area(color=color, opacity=0.18, clip=True).encode(y.copy(), alt.Y2("high:Q")).transform_calculate(loss="datum.low"),
+        base.mark_line(color=color, strokeWidth=2.4, clip=True).encode(y, tooltip=["step:Q", "loss:Q"]),
+    ]  # fmt: skip
+    if curve.val_step is not None and curve.val_loss is not None and len(curve.val_step):
+        values = [{"step": int(s), "loss": float(v)} for s, v in zip(curve.val_step, curve.val_loss, strict=True)]
+        layers.append(
+            alt.Chart(data(values)).mark_line(style="muted", strokeDash=[5, 4], clip=True).encode(x, y, tooltip=["step:Q", "loss:Q"])
+        )  # fmt: skip
+    marks = [
+        {"step": step, "text": MARKS[item.what] if k == 0 else ""}
+        for item in verdict.evidence if item.what in MARKS for k, step in enumerate(item.steps[:12])
+    ]  # fmt: skip
+    if marks:
+        marked = alt.Chart(data(marks)).encode(x)
+        layers += [
+            marked.mark_rule(style="muted", strokeDash=[3, 3]),
+            marked.mark_text(style="label", align="left", dx=5, baseline="top", y=4).encode(text="text:N"),
+        ]
+    return alt.layer(*layers).properties(height=260)
+
+
+def all_runs(curves: Sequence[Curve], verdicts: Sequence[Diagnosis]) -> TopLevelChart:
+    """Every run's loss in one picture, each in its regime's colour."""
+    rows: list[dict[str, Any]] = []
+    for curve, verdict in zip(curves, verdicts, strict=True):
+        steps, mean, _, _ = thinned(curve)
+        rows.append({"run": verdict.name, "regime": verdict.regime.replace("_", " "), "step": steps, "loss": mean})
+    shown = [name for name in REGIME_COLORS if any(verdict.regime == name for verdict in verdicts)]
+    scale = alt.Scale(domain=[name.replace("_", " ") for name in shown], range=[REGIME_COLORS[name] for name in shown])
+    chart: TopLevelChart = (
+        alt.Chart(data(rows))
+        .transform_flatten(["step", "loss"])
+        .mark_line(clip=True, strokeWidth=1.8, opacity=0.85)
+        .encode(
+            alt.X("step:Q", title="update", scale=alt.Scale(nice=False)),
+            _loss_axis(curves),
+            alt.Color("regime:N", title="learning rate", scale=scale),
+            detail="run:N",
+            tooltip=["run:N", "regime:N"],
+        )
+        .properties(height=380)
+    )
+    return chart
+
+
+def four_curves(curves: Sequence[Curve], verdicts: Sequence[Diagnosis]) -> TopLevelChart | None:
+    """The lecture's figure from these runs: the surest of each regime; None where fewer than three regimes occur."""
+    chosen = []
+    for regime in ("very_high", "high", "good", "low"):
+        found = [pair for pair in zip(curves, verdicts, strict=True) if pair[1].regime == regime]
+        if found:
+            chosen.append(max(found, key=lambda pair: pair[1].probabilities[regime]))
+    if len(chosen) < 3:
+        return None
+    scale_names = [f"{verdict.regime.replace('_', ' ')}: {verdict.name}" for _, verdict in chosen]
+    rows = []
+    for name, (curve, _) in zip(scale_names, chosen, strict=True):
+        steps, mean, _, _ = thinned(curve)
+        rows.append({"run": name, "step": steps, "loss": mean})
+    scale = alt.Scale(domain=scale_names, range=[REGIME_COLORS[verdict.regime] for _, verdict in chosen])
+    chart: TopLevelChart = (
+        alt.Chart(data(rows))
+        .transform_flatten(["step", "loss"])
+        .mark_line(clip=True, strokeWidth=2.8)
+        .encode(
+            alt.X("step:Q", title="update", scale=alt.Scale(nice=False)),
+            _loss_axis([curve for curve, _ in chosen]),
+            alt.Color("run:N", title="learning rate", scale=scale, sort=scale_names),
+        )
+        .properties(height=360)
+    )
+    return chart

@@ -1,0 +1,39 @@
+"""Schedules compared: the expected loss of each at its own best learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+
+from lrscope.report.extract.schedules import RankedSchedule
+from lrscope.report.numbers import format_estimate
+from lrscope.report.theme import TopLevelChart, batch_size_color, data
+
+
+def ranking(rows: Sequence[RankedSchedule], metric: str) -> TopLevelChart:
+    """The expected loss with its interval, a line per schedule, coloured by batch size; the best schedule on top."""
+    table = [
+        {
+            "batch_size": row.batch_size, "schedule": row.schedule, "loss": row.expected_loss.value,
+            "low": row.expected_loss.low or row.expected_loss.value,
+            "high": row.expected_loss.high or row.expected_loss.value,
+            "best rate": format_estimate(row.optimal_lr, lr=True), "expected loss": format_estimate(row.expected_loss),
+        }
+        for row in rows
+    ]  # fmt: skip
+    mean = {name: _mean_rank(rows, name) for name in dict.fromkeys(row.schedule for row in rows)}
+    y = alt.Y("schedule:N", title=None, sort=sorted(mean, key=lambda name: mean[name]),
+              axis=alt.Axis(labelLimit=340, grid=True, domain=False))  # fmt: skip
+    sizes = [row.batch_size for row in rows]
+    base = alt.Chart(data(table)).encode(y, batch_size_color(sizes), yOffset=alt.YOffset("batch_size:O"))
+    x = alt.X("loss:Q", title=f"{metric} at the schedule's own best learning rate", scale=alt.Scale(zero=False))
+    return alt.layer(
+        base.mark_rule(strokeWidth=6, opacity=0.4, strokeCap="round").encode(alt.X("low:Q"), alt.X2("high:Q")),
+        base.mark_point(size=80).encode(x, tooltip=["schedule:N", "batch_size:Q", "best rate:N", "expected loss:N"]),
+    ).properties(height=len(mean) * max(34, 18 * len(set(sizes))))
+
+
+def _mean_rank(rows: Sequence[RankedSchedule], schedule: str) -> float:
+    ranks = [row.rank for row in rows if row.schedule == schedule]
+    return sum(ranks) / len(ranks)

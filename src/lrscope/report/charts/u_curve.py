@@ -1,0 +1,110 @@
+"""The lecture's picture: the loss against the learning rate, with its fit and its optimum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import altair as alt
+
+from lrscope.report.extract.study import wants_log_scale
+from lrscope.report.numbers import format_estimate, format_lr, format_number
+from lrscope.report.theme import TopLevelChart, batch_size_color, data, learning_rate_axis, log_axis
+from lrscope.study.result import Optimum
+
+HEADROOM = 1.12
+"""How far above the highest finite loss the top edge lies, where the diverged runs stand."""
+
+
+def loss_against_rate(optima: Sequence[Optimum], metric: str, *, by_schedule: bool = False) -> TopLevelChart:
+    """The lecture's picture: the final loss against the learning rate, its fit, and the optimum with its interval.
+
+    Runs that diverged, or ended above where they began, stand as crosses at the top edge.
+
+    Arguments:
+        optima: one per line. metric: the title of the y axis.
+        by_schedule: lines are told apart by schedule instead of by batch size.
+    """
+    sizes = [optimum.batch_size for optimum in optima]
+    color = (
+        alt.Color("line:N", title="schedule", sort=[optimum.schedule for optimum in optima], legend=_ON_TOP)
+        if by_schedule
+        else batch_size_color(sizes)
+    )
+    finite = [point.loss for optimum in optima for point in optimum.curve if _within(point.loss, optimum)]
+    log = wants_log_scale(finite, max((optimum.initial_loss for optimum in optima), default=1.0))
+    lowest, highest = (min(finite), max(finite)) if finite else (0.5, 1.0)
+    top = highest * HEADROOM if log else highest + 0.06 * (highest - lowest)
+    bottom = lowest * 0.72 if log else lowest - 0.12 * (highest - lowest)
+    scale = alt.Scale(type="log" if log else "linear", domain=[bottom, top], nice=False)
+    y = alt.Y("loss:Q", title=metric, scale=scale, axis=log_axis(bottom, top) if log else alt.Axis(format="~g"))
+    x = learning_rate_axis()
+    points = alt.Chart(data(_point_rows(optima, top, bottom, log))).encode(x, y, color)
+    tip = ["batch size:Q", "schedule:N", "learning rate:N", "final loss:N", "regime:N", "seeds:Q"]
+    ran = points.transform_filter("!datum.lost")
+    layers: list[alt.Chart] = [
+        ran.mark_line(strokeWidth=1.3, opacity=0.5),
+        alt.Chart(data(_fit_rows(optima)))
+        .mark_line(strokeWidth=2.6, clip=True)
+        .encode(x, y, color, alt.Detail("line:N")),
+        ran.mark_point(size=50).encode(tooltip=tip),
+        points.transform_filter("datum.lost")
+        .mark_point(shape="cross", angle=45, size=75, filled=True)
+        .encode(tooltip=tip),
+        *_optimum_marks(optima, x, y, color),
+    ]
+    return alt.layer(*layers).properties(height=430)
+
+
+_ON_TOP = alt.Legend(orient="top", direction="vertical", labelLimit=600, symbolOpacity=1)
+
+
+def _within(loss: float, optimum: Optimum) -> bool:
+    return math.isfinite(loss) and loss <= optimum.initial_loss
+
+
+def _line(optimum: Optimum) -> dict[str, object]:
+    return {"batch_size": optimum.batch_size, "line": optimum.schedule}
+
+
+def _point_rows(optima: Sequence[Optimum], top: float, bottom: float, log: bool) -> list[dict[str, object]]:
+    rows = []
+    for index, optimum in enumerate(optima):
+        edge = top * (bottom / top) ** (0.03 * index) if log else top - 0.03 * index * (top - bottom)
+        for point in optimum.curve:
+            inside = _within(point.loss, optimum)
+            rows.append(
+                {
+                    **_line(optimum), "lr": point.lr, "loss": point.loss if inside else edge, "lost": not inside,
+                    "batch size": optimum.batch_size, "schedule": optimum.schedule,
+                    "learning rate": format_lr(point.lr, 3), "regime": point.regime.replace("_", " "),
+                    "final loss": format_number(point.loss) if math.isfinite(point.loss) else "diverged",
+                    "seeds": point.seeds,
+                }
+            )  # fmt: skip
+    return rows
+
+
+def _fit_rows(optima: Sequence[Optimum]) -> list[dict[str, object]]:
+    return [{**_line(optimum), "lr": lr, "loss": loss} for optimum in optima for lr, loss in optimum.fitted]
+
+
+def _optimum_marks(optima: Sequence[Optimum], x: alt.X, y: alt.Y, color: alt.Color) -> list[alt.Chart]:
+    rows = [
+        {
+            **_line(optimum), "lr": lr.value, "low": lr.low or lr.value, "high": lr.high or lr.value,
+            "loss": loss.value, "text": format_lr(lr.value), "optimum": format_estimate(lr, lr=True),
+            "expected loss": format_estimate(loss), "status": optimum.status,
+        }
+        for optimum in optima
+        if (lr := optimum.optimal_lr) is not None and (loss := optimum.expected_loss) is not None
+    ]  # fmt: skip
+    base = alt.Chart(data(rows))
+    interval = base.encode(alt.X("low:Q", scale=x["scale"]), alt.X2("high:Q"), y, color)
+    centre = base.encode(x, y)
+    tip = ["batch_size:Q", "optimum:N", "expected loss:N", "status:N"]
+    return [
+        interval.mark_rule(strokeWidth=9, opacity=0.45, strokeCap="round"),
+        centre.mark_point(shape="diamond", size=190, style="halo").encode(color, tooltip=tip),
+        centre.mark_text(style="label", dy=20, fontWeight=700).encode(text="text:N"),
+    ]

@@ -1,0 +1,37 @@
+"""Words that several sections share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+METRICS = {"val_loss": "validation loss", "train_loss": "training loss"}
+STATUS = {
+    "found": "found",
+    "edge": "at the edge of the rates tried",
+    "inconclusive": "inconclusive",
+    "all_diverged": "all runs diverged",
+}
+THINNED = (
+    "Smoothed by an exponential moving average with a half-life of 1 % of the run; thinned to 300 points by largest "
+    "triangle three buckets."
+)
+ZOOM = "Drag to move, Ctrl and the wheel to zoom, double click to go back."
+
+
+def listed(items: Sequence[object]) -> str:
+    """`a`, `a and b`, `a, b and c`.
+
+    >>> listed([16, 64, 256])
+    '16, 64 and 256'
+    """
+    texts = [str(item) for item in items]
+    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]])) if texts else ""
+
+
+def times(factor: float) -> str:
+    """A ratio in words: `4.1 times`.
+
+    >>> times(4.13), times(1.0)
+    ('4.1 times', '1 times')
+    """
+    return f"{factor:.2g} times" if factor < 100 else f"{factor:,.0f} times"

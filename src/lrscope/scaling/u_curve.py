@@ -1,0 +1,224 @@
+"""The loss against the learning rate: where its minimum lies, how sure that is, and what to run when it is not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lrscope.estimate import Estimate
+from lrscope.scaling.posterior import CurvePosterior, Floats, sample_posterior
+from lrscope.scaling.sweep import gather_sweep
+
+Status = Literal["found", "edge", "inconclusive", "all_diverged"]
+
+DRAWS = 1000
+QUANTILES = (0.1, 0.5, 0.9)
+WIDEST_OCTAVES = 3.0  # an 80 % interval wider than this is not called found
+EDGE_SHARE = 0.3  # the chance of an optimum beyond the best run, at the end of the tested rates, that makes an edge
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UCurve:
+    """A fitted loss-against-learning-rate curve; calling it gives the fitted loss at a learning rate.
+
+    `optimal_lr` and `expected_loss` (the mean loss of a run at the optimum) carry central 80 % intervals; an edge or an
+    inconclusive curve keeps its best guess, with an end that the runs leave open as None; all diverged has None.
+    `lr`, `loss`, `runs` are the means of the finite runs by rate; `diverged_lr` the rates at which every run diverged.
+    `next_lrs` are the rates that would settle what is open. `noise` is the deviation of one run's loss.
+    """
+
+    status: Status
+    optimal_lr: Estimate | None
+    expected_loss: Estimate | None
+    edge: Literal["low", "high"] | None
+    advice: str
+    lr: Floats
+    loss: Floats
+    runs: Floats
+    diverged_lr: Floats
+    next_lrs: tuple[float, ...]
+    noise: float | None
+    initial_loss: float | None
+    posterior: CurvePosterior | None = field(repr=False)
+
+    def __call__(self, lr: ArrayLike) -> Floats:
+        """The fitted loss at `lr` (any shape): the median over equally likely curves; NaN where nothing was fitted."""
+        rates = np.asarray(lr, dtype=np.float64)
+        if self.posterior is None:
+            return np.full(rates.shape, np.nan)
+        fitted: Floats = np.median(self.posterior.losses(np.log2(rates.ravel())), axis=0).reshape(rates.shape)
+        return fitted
+
+    def interval(self, lr: ArrayLike) -> tuple[Floats, Floats]:
+        """The 10 % and 90 % quantiles of the fitted loss at each `lr` (1-d); NaN where nothing was fitted."""
+        rates = np.atleast_1d(np.asarray(lr, dtype=np.float64))
+        if self.posterior is None:
+            return np.full(rates.shape, np.nan), np.full(rates.shape, np.nan)
+        low, high = np.quantile(self.posterior.losses(np.log2(rates)), [QUANTILES[0], QUANTILES[2]], axis=0)
+        return low, high
+
+    @property
+    def optimal_lr_samples(self) -> Floats:
+        """Equally likely values of the optimal learning rate, (1000,); empty where nothing was fitted."""
+        return np.empty(0) if self.posterior is None else np.exp2(self.posterior.minimum)
+
+    @property
+    def expected_loss_samples(self) -> Floats:
+        """The loss at the optimum that goes with each of `optimal_lr_samples`."""
+        return np.empty(0) if self.posterior is None else self.posterior.bottom
+
+    def expected_regret(self, lr: ArrayLike, initial_loss: float | None = None) -> Floats:
+        """The expected regret of choosing `lr`: the mean over equally likely curves of
+        (L(lr) − L(η*)) / (L_init − L(η*)), in the shape of `lr`; NaN where nothing was fitted.
+
+        Without an initial loss (here or at the fit), the largest finite loss stands for it.
+        """
+        rates = np.asarray(lr, dtype=np.float64)
+        if self.posterior is None:
+            return np.full(rates.shape, np.nan)
+        known = self.initial_loss if initial_loss is None else initial_loss
+        start = float(self.loss.max()) if known is None else known
+        gain = np.maximum(start - self.posterior.bottom, 1e-12 * max(1.0, abs(start)))
+        shares = np.minimum(self.posterior.excess(np.log2(rates.ravel())) / gain[:, None], 1.0)
+        regret: Floats = shares.mean(axis=0).reshape(rates.shape)
+        return regret
+
+
+def fit_u_curve(
+    lr: ArrayLike,
+    loss: ArrayLike,
+    *,
+    initial_loss: float | None = None,
+    seed: ArrayLike | None = None,
+    random_seed: int = 0,
+) -> UCurve:
+    """Find the learning rate of least loss, with 80 % intervals, from finished runs.
+
+    Around its minimum L(log₂ η) is a parabola with a skew (`posterior.linex`); points count by how near the bottom they
+    lie, so that neither a cliff nor the far left bends it. What is not known (skew, noise) is averaged over, with
+    priors that hold on real sweeps; a run that diverged bounds the optimum from above.
+
+    Args:
+        lr: learning rates of the runs, (N,), positive, in any order; several runs per rate are ordinary.
+        loss: their final losses, (N,), lower is better; NaN or infinite = diverged.
+        initial_loss: the loss before training; finite losses far above it count as diverged, and regrets refer to it.
+        seed: seeds of the runs, (N,); where a seed ran at several rates, what it adds to the loss at all is taken out.
+        random_seed: for the draws from the posterior.
+
+    Returns:
+        A `UCurve`: found; edge (the best run is the first or last, so the optimum may lie beyond); inconclusive; or
+        all_diverged; the last three with advice and the rates to run next.
+
+    Raises:
+        InvalidInput: lengths differ, there is no run, or a rate is not positive and finite.
+
+    >>> curve = fit_u_curve([0.01, 0.02, 0.04, 0.08, 0.16], [0.9, 0.5, 0.4, 0.52, float("nan")])
+    >>> curve.status, round(curve.optimal_lr.value, 2)
+    ('found', 0.04)
+    """
+    sweep = gather_sweep(lr, loss, initial_loss=initial_loss, seed=seed)
+    posterior = None
+    if sweep.lr.size == 0:
+        verdict = _all_diverged(float(sweep.diverged_lr[0]))
+    else:
+        x, y, runs = np.log2(sweep.lr), sweep.loss, sweep.runs
+        upper = sweep.diverged_above_best
+        if upper is not None:  # what lies beyond a diverged rate says nothing about the minimum
+            inside = sweep.lr < upper
+            x, y, runs = x[inside], y[inside], runs[inside]
+        if x.size >= 2 and float(np.ptp(y)) > 1e-12 * max(1.0, float(np.abs(y).max())):
+            posterior = sample_posterior(
+                x,
+                y,
+                runs,
+                upper=None if upper is None else math.log2(upper),
+                replicate_ss=sweep.replicate_ss,
+                replicate_dof=sweep.replicate_dof,
+                draws=DRAWS,
+                rng=np.random.default_rng(random_seed),
+            )
+        verdict = _judge(x, y, upper, posterior)
+    return UCurve(
+        status=verdict.status,
+        optimal_lr=verdict.optimal_lr,
+        expected_loss=verdict.expected_loss,
+        edge=verdict.edge,
+        advice=verdict.advice,
+        lr=sweep.lr,
+        loss=sweep.loss,
+        runs=sweep.runs,
+        diverged_lr=sweep.diverged_lr,
+        next_lrs=verdict.next_lrs,
+        noise=None if posterior is None else float(np.median(posterior.noise)),
+        initial_loss=initial_loss,
+        posterior=posterior,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Verdict:
+    status: Status
+    optimal_lr: Estimate | None
+    expected_loss: Estimate | None
+    edge: Literal["low", "high"] | None
+    advice: str
+    next_lrs: tuple[float, ...] = ()
+
+
+def _all_diverged(lowest: float) -> _Verdict:
+    tries = tuple(lowest / 4.0**power for power in (1, 2, 3))
+    advice = f"Every run diverged, down to {lowest:.3g}: run {_listed(tries)}."
+    return _Verdict(
+        status="all_diverged", optimal_lr=None, expected_loss=None, edge=None, advice=advice, next_lrs=tries
+    )
+
+
+def _judge(x: Floats, y: Floats, upper: float | None, posterior: CurvePosterior | None) -> _Verdict:
+    best = int(np.argmin(y))
+    best_lr, best_loss = float(np.exp2(x[best])), float(y[best])
+    if posterior is None:
+        ceiling = upper
+        tries = (best_lr / 4, best_lr * 4 if ceiling is None else math.sqrt(best_lr * ceiling))
+        what = "One learning rate" if x.size == 1 else "The losses do not differ: they"
+        return _Verdict(
+            status="inconclusive", edge=None, next_lrs=tries,
+            optimal_lr=Estimate(best_lr, None, ceiling), expected_loss=Estimate(best_loss, None, None),
+            advice=f"{what} cannot show where the optimum is: run {_listed(tries)}.",
+        )  # fmt: skip
+    low, middle, high = np.quantile(posterior.minimum, QUANTILES)
+    losses = np.quantile(posterior.bottom, QUANTILES)
+    bottom = Estimate(losses[1], losses[0], losses[2])
+    below, beyond = float(np.mean(posterior.minimum < x[0])), float(np.mean(posterior.minimum > x[-1]))
+    if below > EDGE_SHARE and best <= 1 and below >= beyond:
+        return _edge(x, "low", Estimate(np.exp2(min(middle, x[0])), None, np.exp2(max(high, x[0]))), bottom)
+    if beyond > EDGE_SHARE and upper is None and best >= x.size - 2:
+        return _edge(x, "high", Estimate(np.exp2(max(middle, x[-1])), np.exp2(min(low, x[-1])), None), bottom)
+    optimum = Estimate(np.exp2(middle), np.exp2(low), np.exp2(high))
+    if high - low > WIDEST_OCTAVES or x.size < 2:
+        tries = (float(np.exp2((low + middle) / 2)), float(np.exp2((middle + high) / 2)))
+        return _Verdict(
+            status="inconclusive", optimal_lr=optimum, expected_loss=bottom, edge=None, next_lrs=tries,
+            advice=f"The optimum is open between {optimum.low:.3g} and {optimum.high:.3g}: run {_listed(tries)}.",
+        )  # fmt: skip
+    advice = f"The optimum is {optimum.value:.3g} (80 %: {optimum.low:.3g} to {optimum.high:.3g})."
+    return _Verdict(status="found", optimal_lr=optimum, expected_loss=bottom, edge=None, advice=advice)
+
+
+def _edge(x: Floats, side: Literal["low", "high"], optimum: Estimate, bottom: Estimate) -> _Verdict:
+    end = float(np.exp2(x[0] if side == "low" else x[-1]))
+    tries = tuple(end * (0.5 if side == "low" else 2.0) ** power for power in (1, 2))
+    where = "at or below" if side == "low" else "at or above"
+    return _Verdict(
+        status="edge", optimal_lr=optimum, expected_loss=bottom, edge=side, next_lrs=tries,
+        advice=f"The optimum is {where} {end:.3g}, the {'lowest' if side == 'low' else 'highest'} rate tried: "
+        f"run {_listed(tries)}.",
+    )  # fmt: skip
+
+
+def _listed(rates: tuple[float, ...]) -> str:
+    words = [f"{rate:.3g}" for rate in rates]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

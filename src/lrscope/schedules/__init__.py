@@ -1,0 +1,37 @@
+"""Learning-rate schedules: frozen pure functions from the step to the share of the peak learning rate."""
+
+from lrscope.schedules.check import Finding as Finding
+from lrscope.schedules.check import check_schedule as check_schedule
+from lrscope.schedules.compose import Product as Product
+from lrscope.schedules.compose import Sequence as Sequence
+from lrscope.schedules.cyclic import CosineRestarts as CosineRestarts
+from lrscope.schedules.cyclic import Cyclic as Cyclic
+from lrscope.schedules.cyclic import OneCycle as OneCycle
+from lrscope.schedules.decay import Cooldown as Cooldown
+from lrscope.schedules.decay import CosineDecay as CosineDecay
+from lrscope.schedules.decay import LinearDecay as LinearDecay
+from lrscope.schedules.decay import PolynomialDecay as PolynomialDecay
+from lrscope.schedules.decay import Rex as Rex
+from lrscope.schedules.decay import TanhDecay as TanhDecay
+from lrscope.schedules.endless import Constant as Constant
+from lrscope.schedules.endless import ExponentialDecay as ExponentialDecay
+from lrscope.schedules.endless import InverseSqrtDecay as InverseSqrtDecay
+from lrscope.schedules.endless import InverseTimeDecay as InverseTimeDecay
+from lrscope.schedules.endless import MultiStepDecay as MultiStepDecay
+from lrscope.schedules.endless import PowerDecay as PowerDecay
+from lrscope.schedules.endless import StepDecay as StepDecay
+from lrscope.schedules.extend import Stretch as Stretch
+from lrscope.schedules.extend import extend as extend
+from lrscope.schedules.piecewise import PiecewiseConstant as PiecewiseConstant
+from lrscope.schedules.piecewise import PiecewiseLinear as PiecewiseLinear
+from lrscope.schedules.piecewise import Tabulated as Tabulated
+from lrscope.schedules.plan import Plan as Plan
+from lrscope.schedules.schedule import Schedule as Schedule
+from lrscope.schedules.schedule import schedule_from_json as schedule_from_json
+from lrscope.schedules.text import parse_schedule as parse_schedule
+from lrscope.schedules.warmup import CosineWarmup as CosineWarmup
+from lrscope.schedules.warmup import LinearWarmup as LinearWarmup
+from lrscope.schedules.warmup import LogWarmup as LogWarmup
+from lrscope.schedules.warmup import PolynomialWarmup as PolynomialWarmup
+from lrscope.schedules.warmup import SqrtWarmup as SqrtWarmup
+from lrscope.schedules.wsd import WarmupStableDecay as WarmupStableDecay

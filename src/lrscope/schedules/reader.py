@@ -1,0 +1,149 @@
+"""Reads the text form of a schedule into calls, not yet resolved; the grammar is in `lrscope.schedules.text`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from lrscope.errors import InvalidInput
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<arrow>->|→)|(?P<number>[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<word>[A-Za-z][\w-]*)|(?P<sign>[()\[\],=*×%]))"
+)
+_UNITS = {"%": "%", "step": "steps", "updates": "steps", "epoch": "epochs", "token": "tokens", "example": "examples"}
+_UNITS |= {unit: unit for unit in ("steps", "epochs", "tokens", "examples")}
+_WORDS = {"none": None, "true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number as written, with its unit ("" where none is given)."""
+
+    value: Fraction
+    plain: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A schedule as written: its name and arguments, not yet resolved."""
+
+    name: str
+    positional: tuple[Any, ...] = ()
+    named: tuple[tuple[str, Any], ...] = ()
+
+
+class Reader:
+    """A recursive-descent reader over the tokens of one text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens: list[tuple[str, str, int]] = []
+        position, end = 0, len(text.rstrip())
+        while position < end:
+            match = _TOKEN.match(text, position)
+            if match is None:
+                raise self.error(f"cannot be read at '{text[position:].strip()[:20]}'")
+            kind = match.lastgroup or ""
+            self.tokens.append((kind, match[kind], match.start(kind)))
+            position = match.end()
+        self.next = 0
+
+    def error(self, what: str) -> InvalidInput:
+        return InvalidInput(
+            f"The schedule '{self.text}' {what}. A schedule reads like 'warmup(5%) -> cosine(end_factor=0.1)'."
+        )
+
+    def peek(self, ahead: int = 0) -> str:
+        i = self.next + ahead
+        return self.tokens[i][1] if i < len(self.tokens) else ""
+
+    def kind(self, ahead: int = 0) -> str:
+        i = self.next + ahead
+        return self.tokens[i][0] if i < len(self.tokens) else ""
+
+    def take(self, wanted: str = "") -> str:
+        token = self.peek()
+        if not token or (wanted and token != wanted):
+            place = f"at '{self.text[self.tokens[self.next][2] :][:20]}'" if token else "at its end"
+            raise self.error(f"lacks {repr(wanted) if wanted else 'something'} {place}")
+        self.next += 1
+        return token
+
+    def whole(self) -> Call:
+        call = self.schedule()
+        if self.peek():
+            raise self.error(f"cannot be read at '{self.text[self.tokens[self.next][2] :][:20]}'")
+        return call
+
+    def schedule(self) -> Call:
+        phases = [self.product()]
+        while self.kind() == "arrow":
+            self.take()
+            phases.append(self.product())
+        return phases[0] if len(phases) == 1 else Call("->", tuple(phases))
+
+    def product(self) -> Call:
+        factors = [self.atom()]
+        while self.peek() in ("*", "×"):
+            self.take()
+            factors.append(self.atom())
+        return factors[0] if len(factors) == 1 else Call("*", tuple(factors))
+
+    def atom(self) -> Call:
+        if self.peek() == "(":
+            self.take()
+            call = self.schedule()
+            self.take(")")
+            return Call("()", (call,))
+        if self.kind() == "number":
+            return Call("constant", named=(("factor", self.quantity()),))
+        if self.kind() != "word":
+            raise self.error(
+                f"lacks a schedule's name at '{self.peek()}'" if self.peek() else "lacks a schedule's name at its end"
+            )
+        name = self.take()
+        if self.peek() != "(":
+            return Call(name)
+        self.take()
+        positional: list[Any] = []
+        named: list[tuple[str, Any]] = []
+        while self.peek() != ")":
+            if self.kind() == "word" and self.peek(1) == "=":
+                key = self.take()
+                self.take("=")
+                named.append((key, self.value()))
+            elif named:
+                raise self.error(f"has an argument without a name after one with a name, in '{name}'")
+            else:
+                positional.append(self.value())
+            if self.peek() != ")":
+                self.take(",")
+        self.take(")")
+        return Call(name, tuple(positional), tuple(named))
+
+    def value(self) -> Any:
+        if self.peek() == "[":
+            self.take()
+            values: list[Any] = []
+            while self.peek() != "]":
+                values.append(self.value())
+                if self.peek() != "]":
+                    self.take(",")
+            self.take("]")
+            return tuple(values)
+        if self.kind() == "number" and self.peek(1) not in ("*", "×"):
+            return self.quantity()
+        if self.kind() == "word" and self.peek(1) in (",", ")", "]"):
+            word = self.take()
+            return _WORDS.get(word.lower(), word)
+        return self.schedule()
+
+    def quantity(self) -> Quantity:
+        written = self.take().replace("_", "")
+        unit = _UNITS.get(self.peek().lower(), "")
+        if unit:
+            self.take()
+        return Quantity(Fraction(written), float(written), unit)

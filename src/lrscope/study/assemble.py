@@ -1,0 +1,191 @@
+"""From trials to the study's result: a pure function, so that a page can be rebuilt from a stored study at any time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrscope.diagnosis.regime import sweep_regimes
+from lrscope.estimate import Estimate
+from lrscope.scaling.batch_law import BatchLaw, fit_batch_law
+from lrscope.scaling.u_curve import UCurve
+from lrscope.study.plan import StudyPlan
+from lrscope.study.recommend import FRESH_FROM, choose_optimum, recommend
+from lrscope.study.result import Cost, CurvePoint, Optimum, OptimumStatus, StudyResult
+from lrscope.study.search import Cell, Observation, choose_lr, fit_cell
+from lrscope.study.trial import Trial, TrialResult
+
+FITTED_POINTS = 61
+LAST_SHARE = 0.05  # a regime is read off the mean training loss over this share of the updates, the last
+
+
+def assemble(plan: StudyPlan, trials: dict[Trial, TrialResult], engine: str, seconds: float) -> StudyResult:
+    """What the trials so far show, by batch size and schedule."""
+    fresh = plan.space.base_seed + FRESH_FROM
+    searched = [result for result in trials.values() if result.trial.seed < fresh]
+    verified = [result for result in trials.values() if result.trial.seed >= fresh]
+    optima = tuple(_optimum(plan, cell, searched) for cell in sorted(plan.space.cells))
+    chosen = choose_optimum(optima, plan.space.tolerance)
+    recommended = None
+    if chosen is not None and verified:
+        recommended = recommend(plan.space, chosen, plan.defaults, plan.metric, verified)
+    search_cost = sum(equivalents(plan, result) for result in searched)
+    verification_cost = sum(equivalents(plan, result) for result in verified)
+    return StudyResult(
+        task=plan.task,
+        metric=plan.metric,
+        optimizer=plan.optimizer,
+        train_examples=plan.train_examples,
+        optima=optima,
+        laws=_laws(plan, optima),
+        recommended=recommended,
+        cost=Cost(
+            runs=len(trials),
+            full_run_equivalents=search_cost + verification_cost,
+            search=search_cost,
+            verification=verification_cost,
+            examples=sum(result.examples for result in trials.values()),
+            seconds=seconds,
+        ),
+        trials=tuple(trials.values()),
+        engine=engine,
+        notes=_notes(plan),
+    )
+
+
+def observe(results: dict[Trial, TrialResult], metric: str) -> list[Observation]:
+    """What the search sees of the results."""
+    return [
+        Observation(
+            trial=trial,
+            loss=result.final_loss(metric),
+            train_loss=result.final_loss("train_loss"),
+            initial_loss=result.initial_loss(metric),
+        )
+        for trial, result in results.items()
+    ]
+
+
+def equivalents(plan: StudyPlan, result: TrialResult) -> float:
+    """The trial in full-run equivalents: its examples over those of one full run at its batch size."""
+    size = result.trial.batch_size
+    return result.examples / (size * plan.space.total_steps[size])
+
+
+def _optimum(plan: StudyPlan, cell: Cell, searched: Sequence[TrialResult]) -> Optimum:
+    mine = [
+        result
+        for result in searched
+        if result.trial.batch_size == cell.batch_size and result.trial.schedule == cell.schedule
+    ]
+    observations = observe({result.trial: result for result in mine}, plan.metric)
+    fitted = fit_cell(cell, plan.space, observations)
+    full = [result for result in mine if result.trial.total_steps == plan.space.total_steps[cell.batch_size]]
+    initial = [result.initial_loss(plan.metric) for result in full or mine]
+    found = _Found() if fitted is None else _read_fit(fitted)
+    status, advice = found.status, found.advice
+    if mine and not any(math.isfinite(seen.loss) for seen in observations):
+        lowest = min(result.trial.peak_lr for result in mine)
+        status = "all_diverged"
+        advice = f"Every run diverged, down to {lowest:.3g}: look at the loss and the data, or go lower with --lr."
+    return Optimum(
+        batch_size=cell.batch_size,
+        schedule=cell.schedule,
+        status=status,
+        optimal_lr=found.optimal_lr,
+        expected_loss=found.expected_loss,
+        initial_loss=float(np.mean(initial)) if initial else math.nan,
+        expected_regret=found.expected_regret,
+        runs=len(mine),
+        full_run_equivalents=sum(equivalents(plan, result) for result in mine),
+        curve=_points(full, plan.metric),
+        fitted=found.drawn,
+        advice=advice,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What a fit says of a cell; as it stands, what is said before any full run has ended."""
+
+    status: OptimumStatus = "inconclusive"
+    optimal_lr: Estimate | None = None
+    expected_loss: Estimate | None = None
+    expected_regret: float | None = None
+    drawn: tuple[tuple[float, float], ...] = ()
+    advice: str = "No full run has ended yet."
+
+
+def _read_fit(fitted: UCurve) -> _Found:
+    choice, best = choose_lr(fitted), fitted.optimal_lr
+    if choice is None or best is None:
+        return _Found(status=fitted.status, advice=fitted.advice)
+    regret = float(fitted.expected_regret(choice))
+    drawn: tuple[tuple[float, float], ...] = ()
+    if len(fitted.lr) > 1:
+        rates = np.geomspace(fitted.lr.min(), fitted.lr.max(), FITTED_POINTS)
+        drawn = tuple(zip(rates.tolist(), fitted(rates).tolist(), strict=True))
+    return _Found(
+        status=fitted.status,
+        optimal_lr=Estimate(choice, best.low, best.high),
+        expected_loss=fitted.expected_loss,
+        expected_regret=regret if math.isfinite(regret) else None,
+        drawn=drawn,
+        advice=fitted.advice,
+    )
+
+
+def _points(full: Sequence[TrialResult], metric: str) -> tuple[CurvePoint, ...]:
+    """The mean final loss at each rate, and its regime among the cell's rates by the sweep's rule."""
+    by_lr: dict[float, list[TrialResult]] = {}
+    for result in sorted(full, key=lambda result: result.trial):
+        by_lr.setdefault(result.trial.peak_lr, []).append(result)
+    if not by_lr:
+        return ()
+    rates = sorted(by_lr)
+    last = [float(np.mean([_last_loss(result) for result in by_lr[lr]])) for lr in rates]
+    initial = float(np.mean([result.initial_train_loss for result in full]))
+    regimes = sweep_regimes(np.array(rates), np.array(last), initial)
+    return tuple(
+        CurvePoint(
+            lr=lr,
+            loss=float(np.mean([result.final_loss(metric) for result in by_lr[lr]])),
+            regime=str(regime),
+            seeds=len(by_lr[lr]),
+        )
+        for lr, regime in zip(rates, regimes, strict=True)
+    )
+
+
+def _last_loss(result: TrialResult) -> float:
+    if result.status == "diverged" or not len(result.loss):
+        return math.inf
+    return float(np.mean(result.loss[-max(1, int(LAST_SHARE * len(result.loss))) :]))
+
+
+def _laws(plan: StudyPlan, optima: Sequence[Optimum]) -> tuple[BatchLaw, ...]:
+    """The laws across batch sizes, of the first schedule's optima; none for fewer than two batch sizes."""
+    schedule = plan.space.cells[0].schedule
+    usable = [
+        (optimum.batch_size, optimum.optimal_lr)
+        for optimum in optima
+        if optimum.schedule == schedule and optimum.optimal_lr is not None
+    ]
+    if len(usable) < 2:
+        return ()
+    return tuple(fit_batch_law([size for size, _ in usable], [lr for _, lr in usable]))
+
+
+def _notes(plan: StudyPlan) -> tuple[str, ...]:
+    notes = []
+    for size in plan.space.total_steps:
+        dropped = plan.train_examples % size
+        if dropped and size <= plan.train_examples:
+            notes.append(
+                f"At batch size {size} the last {dropped} examples of each epoch, a short batch, are left out of it "
+                "(others each epoch)."
+            )
+    return tuple(notes)

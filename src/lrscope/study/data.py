@@ -1,0 +1,176 @@
+"""Examples that can be indexed: tensors are sliced, Datasets collated, batches pooled. No DataLoader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch.utils.data import Dataset, default_collate
+
+from lrscope.errors import InvalidTask
+
+Batch = Any  # a tensor, or a tuple, list or dict of batches
+
+
+class Examples(Protocol):
+    """N examples, given out in batches by their indices."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: torch.Tensor) -> Batch:
+        """The examples at `indices`, (B,) int64, as one batch."""
+        ...
+
+    def to(self, device: torch.device) -> Examples:
+        """The same examples on a device, where they are held in memory."""
+        ...
+
+
+class TensorExamples:
+    """A tensor, or a tuple or dict of tensors, with one row an example."""
+
+    def __init__(self, tensors: Batch) -> None:
+        self.tensors = tensors
+        self._length = len(next(_leaves(tensors)))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def leaves(self) -> list[torch.Tensor]:
+        """All tensors, in the order of the structure."""
+        return list(_leaves(self.tensors))
+
+    def batch(self, indices: torch.Tensor) -> Batch:
+        """Rows picked by `index_select`."""
+        return _map(lambda tensor: tensor.index_select(0, indices.to(tensor.device)), self.tensors)
+
+    def to(self, device: torch.device) -> TensorExamples:
+        """Every tensor moved to the device once, so that no batch has to travel."""
+        return TensorExamples(_map(lambda tensor: tensor.to(device), self.tensors))
+
+
+class DatasetExamples:
+    """A map-style Dataset: items fetched for each batch (they may be augmented) and collated as PyTorch does."""
+
+    def __init__(self, dataset: Dataset[Any], device: torch.device | None = None) -> None:
+        self.dataset = dataset
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def batch(self, indices: torch.Tensor) -> Batch:
+        """Items at the indices, through `__getitems__` where the dataset has it."""
+        chosen = indices.tolist()
+        fetch_many = getattr(self.dataset, "__getitems__", None)
+        items = fetch_many(chosen) if fetch_many else [self.dataset[index] for index in chosen]
+        return move(default_collate(items), self.device)
+
+    def to(self, device: torch.device) -> DatasetExamples:
+        """The same dataset; its batches are moved as they are made."""
+        return DatasetExamples(self.dataset, device)
+
+
+def open_examples(data: Any, place: str) -> Examples:
+    """Make examples of whatever a task was given; `place` names it in errors.
+
+    Raises:
+        InvalidTask: lengths differ, there is nothing in it, an input is NaN, or it is no data at all.
+    """
+    if isinstance(data, torch.utils.data.TensorDataset):
+        data = data.tensors
+    if isinstance(data, torch.Tensor) or (isinstance(data, (tuple, list)) and all(map(torch.is_tensor, data))):
+        tensors = data if isinstance(data, torch.Tensor) else tuple(data)
+        _check_tensors(tensors, place)
+        return TensorExamples(tensors)
+    if isinstance(data, Mapping) and data and all(map(torch.is_tensor, data.values())):
+        _check_tensors(dict(data), place)
+        return TensorExamples(dict(data))
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (Mapping, str)):
+        if len(data) == 0:
+            raise InvalidTask(f"There must be at least one example in {place}. Got an empty {type(data).__name__}.")
+        if not isinstance(data, (list, tuple)):
+            return DatasetExamples(data)
+    if isinstance(data, Iterable) and not isinstance(data, (str, Mapping)):
+        return _pool(data, place)
+    raise InvalidTask(
+        f"{place[0].upper()}{place[1:]} must be (inputs, targets) tensors, a map-style Dataset or an iterable of "
+        f"batches. Got {type(data).__name__}."
+    )
+
+
+def move(batch: Batch, device: torch.device | None) -> Batch:
+    """The batch on a device; what is no tensor stays as it is."""
+    if device is None or device.type == "cpu":
+        return batch
+    return _map(lambda tensor: tensor.to(device, non_blocking=True), batch)
+
+
+def _pool(batches: Iterable[Batch], place: str) -> TensorExamples:
+    collected = list(batches)
+    if not collected:
+        raise InvalidTask(f"There must be at least one batch in {place}. Got none.")
+    try:
+        pooled = _concatenate(collected)
+        _check_tensors(pooled, place)
+    except (TypeError, RuntimeError, KeyError, StopIteration) as error:
+        raise InvalidTask(
+            f"The batches of {place} must all be tensors, or tuples or dicts of tensors, of one shape but for their "
+            f"first dimension ({error}). For ragged batches give a Dataset."
+        ) from None
+    return TensorExamples(pooled)
+
+
+def _concatenate(batches: Sequence[Batch]) -> Batch:
+    first = batches[0]
+    if torch.is_tensor(first):
+        return torch.cat(list(batches))
+    if isinstance(first, Mapping):
+        return {key: _concatenate([batch[key] for batch in batches]) for key in first}
+    if isinstance(first, (tuple, list)):
+        return tuple(_concatenate(part) for part in zip(*batches, strict=True))
+    raise TypeError(f"a batch holds a {type(first).__name__}")
+
+
+def _check_tensors(tensors: Batch, place: str) -> None:
+    leaves = list(_leaves(tensors))
+    if not leaves:
+        raise InvalidTask(f"There must be at least one tensor in {place}.")
+    if any(leaf.ndim == 0 for leaf in leaves):
+        raise InvalidTask(f"Every tensor of {place} must have one row an example. Got a scalar.")
+    lengths = [len(leaf) for leaf in leaves]
+    if len(set(lengths)) > 1:
+        raise InvalidTask(f"Inputs and targets of {place} must have the same length. Got {lengths}.")
+    if lengths[0] == 0:
+        raise InvalidTask(f"There must be at least one example in {place}. Got none.")
+    for index, leaf in enumerate(leaves):
+        if leaf.is_floating_point() and not bool(torch.isfinite(leaf).all()):
+            row = int((~torch.isfinite(leaf)).flatten(1).any(1).nonzero()[0]) if leaf.ndim > 1 else None
+            row = int((~torch.isfinite(leaf)).nonzero()[0]) if row is None else row
+            raise InvalidTask(
+                f"The numbers of {place} must be finite. Got NaN or infinity in tensor {index}, first in example {row}."
+            )
+
+
+def _leaves(batch: Batch) -> Iterator[torch.Tensor]:
+    if torch.is_tensor(batch):
+        yield batch
+    elif isinstance(batch, Mapping):
+        for value in batch.values():
+            yield from _leaves(value)
+    elif isinstance(batch, (tuple, list)):
+        for value in batch:
+            yield from _leaves(value)
+
+
+def _map(function: Any, batch: Batch) -> Batch:
+    if torch.is_tensor(batch):
+        return function(batch)
+    if isinstance(batch, Mapping):
+        return {key: _map(function, value) for key, value in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(_map(function, value) for value in batch)
+    if isinstance(batch, list):
+        return [_map(function, value) for value in batch]
+    return batch

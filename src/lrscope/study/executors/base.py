@@ -1,0 +1,89 @@
+"""What an executor is: it carries jobs to where they are done, and knows nothing of learning rates."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from lrscope.errors import InvalidInput, InvalidTask, LrscopeError
+from lrscope.study.bench import Bench
+from lrscope.study.engines.base import make_engine
+from lrscope.study.load import TaskSource, describe_user_error
+from lrscope.study.trial import Trial, TrialResult
+
+EXECUTORS = ("local", "serial", "ray")
+RETRIES = 2
+"""How often a job is tried again when the worker that did it died."""
+
+Job = tuple[Trial, ...]
+
+
+class Executor(ABC):
+    """Runs jobs of one task on one engine. Any executor gives the same results; only their order of arrival differs."""
+
+    def __init__(self, source: TaskSource, engine: str, workers: int) -> None:
+        self.source = source
+        self.engine = engine
+        self.workers = workers
+
+    @abstractmethod
+    def run(self, jobs: Sequence[Job]) -> Iterator[list[TrialResult]]:
+        """Do the jobs; yield each one's results as it ends.
+
+        Raises:
+            WorkFailed: a job's workers died again and again.
+            InvalidTask: the task's own code failed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the workers, at once, also in the middle of a job."""
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def train_job(source: TaskSource, engine: str, job: Job) -> list[TrialResult]:
+    """What a worker does: load the task once, then train the job's trials."""
+    try:
+        return make_engine(engine).train(_bench(source), job)
+    except LrscopeError:
+        raise
+    except Exception as error:
+        raise InvalidTask(f"Training failed: {describe_user_error(error)}") from None
+
+
+@lru_cache(maxsize=1)
+def _bench(source: TaskSource) -> Bench:
+    return Bench(source.load())
+
+
+def default_workers() -> int:
+    """One worker for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def make_executor(name: str, source: TaskSource, engine: str, workers: int) -> Executor:
+    """The executor of a name.
+
+    Raises:
+        InvalidInput: no such executor. MissingExtra: it needs a package that is not installed.
+    """
+    if name == "serial":
+        from lrscope.study.executors.serial import SerialExecutor
+
+        return SerialExecutor(source, engine, 1)
+    if name == "local":
+        from lrscope.study.executors.local import LocalExecutor
+
+        return LocalExecutor(source, engine, workers)
+    if name == "ray":
+        from lrscope.study.executors.ray import RayExecutor
+
+        return RayExecutor(source, engine, workers)
+    raise InvalidInput(f"The executor must be one of {', '.join(EXECUTORS)}. Got '{name}'.")

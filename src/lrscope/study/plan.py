@@ -1,0 +1,227 @@
+"""What a study is made from: the task's fingerprint and the options, as facts that are stored and compared."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lrscope.errors import InvalidInput, StudyMismatch
+from lrscope.schedules.text import parse_schedule
+from lrscope.study.bench import Bench
+from lrscope.study.data import TensorExamples
+from lrscope.study.load import TaskSource
+from lrscope.study.search import Cell, SearchSpace
+from lrscope.study.task import check_batch_sizes
+
+TRAINING_VERSION = 1
+"""Raised whenever the same trial would train differently."""
+
+DEFAULT_SCHEDULE = "warmup(5%) -> cosine"
+METRICS = ("val_loss", "train_loss")
+SEARCHES = ("adaptive", "grid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """A study's options, checked and complete, and the facts of its task."""
+
+    task: str
+    optimizer: str
+    train_examples: int
+    metric: str
+    space: SearchSpace
+    defaults: tuple[float, ...]
+    fingerprint: dict[str, Any]
+
+    def to_facts(self) -> dict[str, Any]:
+        """The plan as the store keeps it."""
+        space = self.space
+        return {
+            "task": self.task,
+            "optimizer": self.optimizer,
+            "training examples": self.train_examples,
+            "metric": self.metric,
+            "batch sizes": sorted({cell.batch_size for cell in space.cells}),
+            "schedules": list(dict.fromkeys(cell.schedule for cell in space.cells)),
+            "total steps": {str(size): steps for size, steps in space.total_steps.items()},
+            "lr range": [space.lr_low, space.lr_high],
+            "tolerance": space.tolerance,
+            "seeds": space.seeds,
+            "seed": space.base_seed,
+            "search": space.method,
+            "default learning rates": list(self.defaults),
+            **self.fingerprint,
+        }
+
+    @staticmethod
+    def from_facts(facts: dict[str, Any]) -> StudyPlan:
+        """The plan that a store's facts came from."""
+        cells = make_cells(facts["batch sizes"], facts["schedules"])
+        space = SearchSpace(
+            cells=cells,
+            total_steps={int(size): steps for size, steps in facts["total steps"].items()},
+            lr_low=facts["lr range"][0],
+            lr_high=facts["lr range"][1],
+            tolerance=facts["tolerance"],
+            seeds=facts["seeds"],
+            base_seed=facts["seed"],
+            method=facts["search"],
+        )
+        return StudyPlan(
+            task=facts["task"],
+            optimizer=facts["optimizer"],
+            train_examples=facts["training examples"],
+            metric=facts["metric"],
+            space=space,
+            defaults=tuple(facts["default learning rates"]),
+            fingerprint={},
+        )
+
+
+def make_cells(batch_sizes: Sequence[int], schedules: Sequence[str]) -> tuple[Cell, ...]:
+    """Every batch size under every schedule, sorted by batch size, then schedule as given."""
+    return tuple(Cell(batch_size=size, schedule=schedule) for size in batch_sizes for schedule in schedules)
+
+
+def make_plan(
+    bench: Bench,
+    source: TaskSource,
+    defaults: tuple[float, ...],
+    *,
+    batch_sizes: Sequence[int] | None,
+    schedules: Sequence[str],
+    lr: tuple[float, float] | None,
+    metric: str | None,
+    seeds: int,
+    seed: int,
+    search: str,
+    tolerance: float,
+) -> StudyPlan:
+    """Check the options against the task.
+
+    Raises:
+        InvalidInput: with one sentence that names the option, the value and what is accepted.
+    """
+    task = bench.task
+    sizes = task.batch_sizes if batch_sizes is None else check_batch_sizes(batch_sizes, "the option --batch-sizes")
+    total_steps = {size: task.total_steps(size, bench.train_examples) for size in sizes}
+    for schedule in schedules:
+        for steps in total_steps.values():
+            parse_schedule(schedule, total_steps=steps)
+    low, high = (1e-6, 10.0) if lr is None else lr
+    if not (0 < low <= high and math.isfinite(high)):
+        raise InvalidInput(f"--lr must be LOW:HIGH with 0 < LOW <= HIGH. Got {low:g}:{high:g}.")
+    if metric is None:
+        metric = "train_loss" if bench.validation is None else "val_loss"
+    if metric not in METRICS or (metric == "val_loss" and bench.validation is None):
+        accepted = "train_loss, as the task has no validation data" if metric == "val_loss" else " or ".join(METRICS)
+        raise InvalidInput(f"--metric must be {accepted}. Got {metric!r}.")
+    if seeds < 1:
+        raise InvalidInput(f"--seeds must be >= 1. Got {seeds}.")
+    if search not in SEARCHES:
+        raise InvalidInput(f"--search must be one of {', '.join(SEARCHES)}. Got {search!r}.")
+    if not 0 < tolerance < 1:
+        raise InvalidInput(f"--tolerance must lie between 0 and 1. Got {tolerance:g}.")
+    space = SearchSpace(
+        cells=make_cells(sizes, list(dict.fromkeys(schedules))),
+        total_steps=total_steps,
+        lr_low=float(low),
+        lr_high=float(high),
+        tolerance=float(tolerance),
+        seeds=seeds,
+        base_seed=seed,
+        method="grid" if search == "grid" else "adaptive",
+    )
+    return StudyPlan(
+        task=task.name,
+        optimizer=task.optimizer_name,
+        train_examples=bench.train_examples,
+        metric=metric,
+        space=space,
+        defaults=defaults,
+        fingerprint=fingerprint(bench, source),
+    )
+
+
+def check_same(stored: dict[str, Any], asked: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with a study that was made from something else.
+
+    Raises:
+        StudyMismatch: names each difference, and how to start anew.
+    """
+    differences = [
+        f"{name}: {_short(stored[name])} there, {_short(value)} now"
+        for name, value in asked.items()
+        if name in stored and stored[name] != value
+    ]
+    if differences:
+        raise StudyMismatch(
+            f"The study in '{folder}' was made from something else ({'; '.join(differences)}). "
+            "To start anew, delete that folder or give another (--out)."
+        )
+
+
+def fingerprint(bench: Bench, source: TaskSource) -> dict[str, Any]:
+    """What else the trials depend on: the task's code, its weights, its data, the settings and the versions."""
+    task = bench.task
+    model = bench.make_model(0)
+    return {
+        "task code": _code_digest(source, task),
+        "initial weights": _digest(*(tensor for tensor in model.state_dict().values())),
+        "training data": _data_digest(bench.train),
+        "validation data": None if bench.validation is None else _data_digest(bench.validation),
+        "gradient clipping": task.clip_norm,
+        "precision": task.precision,
+        "device": bench.device.type,
+        "torch": torch.__version__.split("+")[0],
+        "training version": TRAINING_VERSION,
+    }
+
+
+def _code_digest(source: TaskSource, task: Any) -> str:
+    """The task file without its comments and layout; for a task in memory, the byte code of its functions."""
+    if source.reference is not None:
+        path = Path(source.reference.rpartition(":")[0])
+        tree = ast.dump(ast.parse(path.read_text(encoding="utf-8")))
+        return hashlib.sha256(f"{tree}:{source.reference.rpartition(':')[2]}".encode()).hexdigest()[:12]
+    functions = [task.model, task.loss, task.batch_loss, *task.metrics.values(), task.optimizer]
+    return hashlib.sha256("".join(map(_function_text, functions)).encode()).hexdigest()[:12]
+
+
+def _function_text(function: Callable[..., Any] | str | None) -> str:
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return str(getattr(function, "__qualname__", function if isinstance(function, str) else type(function)))
+    constants = [item.co_code.hex() if hasattr(item, "co_code") else repr(item) for item in code.co_consts]
+    return f"{code.co_code.hex()}{constants}{code.co_names}"
+
+
+def _data_digest(examples: Any) -> str:
+    if isinstance(examples, TensorExamples):
+        return f"{len(examples)} examples, {_digest(*examples.leaves())}"
+    few = torch.unique(torch.linspace(0, len(examples) - 1, 4).long())
+    try:
+        leaves = TensorExamples(examples.batch(few)).leaves()
+        return f"{len(examples)} examples, shapes {[list(leaf.shape[1:]) for leaf in leaves]}"
+    except (StopIteration, TypeError):
+        return f"{len(examples)} examples"
+
+
+def _digest(*tensors: torch.Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -1,0 +1,147 @@
+"""The recommendation, and the trials that verify it: fresh seeds, against the better of the optimizer's defaults."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy import stats
+
+from lrscope.estimate import COVERAGE, Estimate
+from lrscope.study.result import Optimum, Recommendation
+from lrscope.study.search import Cell, SearchSpace, full_trial
+from lrscope.study.trial import Trial, TrialResult
+
+FRESH_SEEDS = 3
+FRESH_FROM = 1000
+"""Verification seeds start this far above the search's base seed, so that no choice was made on them."""
+
+SGD_DEFAULTS = (0.001, 0.01)
+
+
+def default_lrs(optimizer: torch.optim.Optimizer) -> tuple[float, ...]:
+    """The learning rates that people leave an optimizer at: PyTorch's default; for SGD both 0.001 and 0.01."""
+    if isinstance(optimizer, torch.optim.SGD):
+        return SGD_DEFAULTS
+    parameter = inspect.signature(type(optimizer).__init__).parameters.get("lr")
+    default = None if parameter is None else parameter.default
+    return (float(default),) if isinstance(default, (int, float)) and default > 0 else (1e-3,)
+
+
+def choose_optimum(optima: Sequence[Optimum], tolerance: float) -> Optimum | None:
+    """The optimum to recommend: of those whose expected loss is within the tolerance of the least, the largest batch.
+
+    The tolerance is a share of the drop from the initial loss, as regret is. Fewer, larger updates win a tie because
+    they take fewer seconds wherever there is hardware to fill.
+    """
+    usable = [
+        (optimum.expected_loss.value, optimum)
+        for optimum in optima
+        if optimum.expected_loss is not None and optimum.optimal_lr is not None
+    ]
+    if not usable:
+        return None
+    least = min(loss for loss, _ in usable)
+    near = [
+        (optimum.batch_size, -loss, optimum)
+        for loss, optimum in usable
+        if loss - least <= tolerance * abs(optimum.initial_loss - least)
+    ]
+    return max(near, key=lambda entry: entry[:2])[2]
+
+
+def verification_trials(
+    space: SearchSpace, chosen: Optimum, defaults: Sequence[float], metric: str, finished: Sequence[TrialResult]
+) -> list[Trial]:
+    """The next round of verification: the choice on every fresh seed, each default on one; then the better default."""
+    assert chosen.optimal_lr is not None  # choose_optimum saw to it
+    cell = Cell(batch_size=chosen.batch_size, schedule=chosen.schedule)
+    seeds = [space.base_seed + FRESH_FROM + number for number in range(FRESH_SEEDS)]
+    first = [full_trial(space, cell, chosen.optimal_lr.value, seed) for seed in seeds]
+    first += [full_trial(space, cell, lr, seeds[0]) for lr in defaults]
+    if not finished:
+        return list(dict.fromkeys(first))
+    losses = {result.trial: result.final_loss(metric) for result in finished}
+    better = _better_default(space, cell, defaults, seeds[0], losses)
+    second = [full_trial(space, cell, better, seed) for seed in seeds[1:]]
+    return [trial for trial in second if trial not in losses]
+
+
+def recommend(
+    space: SearchSpace, chosen: Optimum, defaults: Sequence[float], metric: str, finished: Sequence[TrialResult]
+) -> Recommendation | None:
+    """What the verification shows; None while any of its trials is missing."""
+    assert chosen.optimal_lr is not None  # choose_optimum saw to it
+    cell = Cell(batch_size=chosen.batch_size, schedule=chosen.schedule)
+    seeds = tuple(space.base_seed + FRESH_FROM + number for number in range(FRESH_SEEDS))
+    results = {result.trial: result for result in finished}
+    losses = {trial: result.final_loss(metric) for trial, result in results.items()}
+    if any(full_trial(space, cell, lr, seeds[0]) not in losses for lr in defaults):
+        return None
+    default = _better_default(space, cell, defaults, seeds[0], losses)
+    ours = [results.get(full_trial(space, cell, chosen.optimal_lr.value, seed)) for seed in seeds]
+    theirs = [results.get(full_trial(space, cell, default, seed)) for seed in seeds]
+    if any(result is None for result in (*ours, *theirs)):
+        return None
+    mine, defaults_ = [r for r in ours if r is not None], [r for r in theirs if r is not None]
+    return Recommendation(
+        batch_size=cell.batch_size,
+        peak_lr=chosen.optimal_lr.value,
+        schedule=cell.schedule,
+        loss=mean_estimate([result.final_loss(metric) for result in mine]),
+        default_loss=mean_estimate([result.final_loss(metric) for result in defaults_]),
+        default_lr=default,
+        train_loss=mean_estimate([result.train_loss for result in mine]),
+        default_train_loss=mean_estimate([result.train_loss for result in defaults_]),
+        metrics=_metric_estimates(mine),
+        default_metrics=_metric_estimates(defaults_),
+        seeds=seeds,
+        verdict=_verdict(mine, defaults_, default),
+    )
+
+
+def mean_estimate(values: Sequence[float]) -> Estimate:
+    """The mean with its central 80 % interval by Student's t; open ends for one value, infinite where any is."""
+    array = np.asarray(values, dtype=np.float64)
+    mean = float(array.mean())
+    if not math.isfinite(mean) or len(array) < 2:
+        return Estimate(mean, None, None)
+    half = float(stats.t.ppf(0.5 + COVERAGE / 2, len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array)))
+    return Estimate(mean, mean - half, mean + half)
+
+
+def _better_default(
+    space: SearchSpace, cell: Cell, defaults: Sequence[float], seed: int, losses: dict[Trial, float]
+) -> float:
+    return min(defaults, key=lambda lr: losses[full_trial(space, cell, lr, seed)])
+
+
+def _metric_estimates(results: Sequence[TrialResult]) -> dict[str, Estimate]:
+    names = results[0].metrics
+    return {name: mean_estimate([result.metrics.get(name, math.nan) for result in results]) for name in names}
+
+
+def _verdict(ours: Sequence[TrialResult], theirs: Sequence[TrialResult], default: float) -> str:
+    """A sentence for each loss: by what share the choice is below the default, or that nothing was gained."""
+    sentences = [_gain("training loss", [r.train_loss for r in ours], [r.train_loss for r in theirs], default)]
+    if ours[0].initial_val_loss is not None:
+        pairs = [r.final_loss("val_loss") for r in ours], [r.final_loss("val_loss") for r in theirs]
+        sentences.append(_gain("validation loss", *pairs, default))
+    return " ".join(sentences)
+
+
+def _gain(what: str, ours: Sequence[float], theirs: Sequence[float], default: float) -> str:
+    if not np.all(np.isfinite(ours)):
+        return f"A run of the recommendation diverged, so its {what} is not below that of the default {default:g}."
+    if not np.all(np.isfinite(theirs)):
+        return f"The default {default:g} diverged; the recommendation's {what} is {np.mean(ours):.3g}."
+    gain = mean_estimate([their - our for our, their in zip(ours, theirs, strict=True)])
+    numbers = f"{np.mean(ours):.3g} against {np.mean(theirs):.3g} at the default {default:g}"
+    if gain.low is not None and gain.low > 0:
+        return f"The {what} is {gain.value / abs(np.mean(theirs)):.0%} lower: {numbers}."
+    if gain.high is not None and gain.high < 0:
+        return f"The {what} is not lower but higher: {numbers}."
+    return f"Nothing was gained in {what} beyond the noise: {numbers}."

@@ -1,0 +1,202 @@
+"""The study: ask the search, train what it asks for, keep every result, until there is nothing left to ask."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from lrscope.errors import InvalidInput
+from lrscope.study.assemble import assemble, observe
+from lrscope.study.bench import Bench
+from lrscope.study.engines.base import ENGINES, Engine, make_engine
+from lrscope.study.executors.base import Executor, default_workers, make_executor
+from lrscope.study.load import TaskSource
+from lrscope.study.plan import DEFAULT_SCHEDULE, StudyPlan, check_same, make_plan
+from lrscope.study.recommend import choose_optimum, default_lrs, verification_trials
+from lrscope.study.result import StudyResult
+from lrscope.study.search import next_trials
+from lrscope.study.store import Store, open_store, read_store
+from lrscope.study.task import Task
+from lrscope.study.trial import Trial, TrialResult
+
+Results = dict[Trial, TrialResult]
+
+
+class Progress(Protocol):
+    """What wants to be told how a study goes."""
+
+    def begin(self, plan: StudyPlan, finished: Results) -> None:
+        """The study starts, or goes on with what was finished before."""
+
+    def asked(self, trials: Sequence[Trial], stage: str) -> None:
+        """A round begins: these are to be trained. `stage` is "search" or "verification"."""
+
+    def trained(self, result: TrialResult) -> None:
+        """A trial ended and is stored."""
+
+
+def run_study(
+    task: Task | str,
+    *,
+    batch_sizes: Sequence[int] | None = None,
+    schedules: Sequence[str] = (DEFAULT_SCHEDULE,),
+    lr: tuple[float, float] | None = None,
+    metric: str | None = None,
+    seeds: int = 3,
+    seed: int = 0,
+    search: str = "adaptive",
+    tolerance: float = 0.01,
+    max_runs: int | None = None,
+    workers: int | None = None,
+    executor: str = "local",
+    engine: str = "auto",
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> StudyResult:
+    """Find the best learning rate for each batch size and schedule of a training job, and verify the best of them.
+
+    Arguments:
+        task: a Task, or `path/to/file.py:function`.
+        batch_sizes, schedules: what to look at; the task's batch sizes by default.
+        lr: (low, high), the range not to leave. metric: "val_loss" or "train_loss".
+        seeds: at most this many seeds a point, from `seed` on. search: "adaptive" or "grid".
+        tolerance: the expected regret at which a search stops.
+        max_runs: stop asking after this many trials; a later call with more goes on.
+        workers, executor, engine: how the work is done; they do not change the result.
+        out: the folder of the study; run again, it goes on where it was. None keeps nothing.
+        progress: is told as trials end.
+
+    Returns:
+        The optima, the law across batch sizes, the verified recommendation and the cost.
+
+    Raises:
+        InvalidInput: a task or option that cannot be used. WorkFailed: training could not be done.
+    """
+    source = TaskSource.of(task)
+    bench = Bench(source.load())
+    defaults = default_lrs(bench.make_optimizer(bench.make_model(0), 1e-3))
+    plan = make_plan(
+        bench, source, defaults, batch_sizes=batch_sizes, schedules=schedules, lr=lr, metric=metric, seeds=seeds,
+        seed=seed, search=search, tolerance=tolerance,
+    )  # fmt: skip
+    bench.check(max(plan.space.total_steps))
+    if max_runs is not None and max_runs < 1:
+        raise InvalidInput(f"--max-runs must be >= 1. Got {max_runs}.")
+    if workers is not None and workers < 1:
+        raise InvalidInput(f"--workers must be >= 1. Got {workers}.")
+    with _folder(out) as folder, open_store(folder) as store:
+        facts = store.facts()
+        check_same(facts, plan.to_facts(), folder)
+        chosen_engine = facts.get("engine") or choose_engine(engine)
+        if facts and engine not in ("auto", chosen_engine):
+            check_same({"engine": chosen_engine}, {"engine": engine}, folder)
+        for name, value in {**plan.to_facts(), "engine": chosen_engine}.items():
+            store.put_fact(name, value)
+        with make_executor(executor, source, chosen_engine, workers or default_workers()) as pool:
+            driver = _Driver(plan, store, pool, make_engine(chosen_engine), max_runs, progress)
+            driver.run()
+        return assemble(plan, store.trials(), chosen_engine, float(store.facts().get("seconds", 0.0)))
+
+
+def load_study(folder: str | Path) -> StudyResult:
+    """The result of the study in a folder as it stands, finished or not.
+
+    Raises:
+        InvalidInput: there is no study in the folder.
+    """
+    with read_store(Path(folder)) as store:
+        facts = store.facts()
+        if "metric" not in facts:
+            raise InvalidInput(f"The study in '{folder}' has not begun: run it first.")
+        return assemble(StudyPlan.from_facts(facts), store.trials(), facts["engine"], float(facts.get("seconds", 0.0)))
+
+
+def choose_engine(name: str) -> str:
+    """The engine that a name stands for.
+
+    Raises:
+        InvalidInput: no such engine.
+    """
+    if name != "auto" and name not in ENGINES:
+        raise InvalidInput(f"--engine must be one of auto, {', '.join(ENGINES)}. Got {name!r}.")
+    return "loop" if name == "auto" else make_engine(name).name
+
+
+class _Driver:
+    """Carries trials from the search to the executor and their results to the store: the one writer."""
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        store: Store,
+        executor: Executor,
+        engine: Engine,
+        max_runs: int | None,
+        progress: Progress | None,
+    ) -> None:
+        self.plan = plan
+        self.store = store
+        self.executor = executor
+        self.engine = engine
+        self.progress = progress
+        self.finished = store.trials()
+        self.left = None if max_runs is None else max_runs
+        self.seconds = float(store.facts().get("seconds", 0.0))
+
+    def run(self) -> None:
+        """Search, then verify; a study that was interrupted walks through its finished rounds again at once."""
+        if self.progress is not None:
+            self.progress.begin(self.plan, self.finished)
+        plan = self.plan
+        searched = self._rounds("search", lambda seen: next_trials(plan.space, observe(seen, plan.metric)))
+        if searched is None:
+            return
+        result = assemble(plan, searched, self.engine.name, self.seconds)
+        chosen = choose_optimum(result.optima, plan.space.tolerance)
+        if chosen is not None:
+            self._rounds(
+                "verification",
+                lambda seen: verification_trials(plan.space, chosen, plan.defaults, plan.metric, list(seen.values())),
+            )
+
+    def _rounds(self, stage: str, ask: Callable[[Results], list[Trial]]) -> Results | None:
+        """Ask and train by rounds; None where `max_runs` cut it short."""
+        seen: Results = {}
+        while asked := ask(seen):
+            allowed = asked if self.left is None else asked[: self.left]
+            missing = [trial for trial in allowed if trial not in self.finished]
+            if self.progress is not None:
+                self.progress.asked(missing, stage)
+            self._train(missing)
+            if self.left is not None:
+                self.left -= len(allowed)
+            if len(allowed) < len(asked):
+                return None
+            seen |= {trial: self.finished[trial] for trial in sorted(asked)}
+        return seen
+
+    def _train(self, trials: Sequence[Trial]) -> None:
+        before = time.perf_counter()
+        for results in self.executor.run(self.engine.jobs(trials, self.executor.workers)):
+            for result in results:
+                self.store.add(result)
+                self.finished[result.trial] = result
+                if self.progress is not None:
+                    self.progress.trained(result)
+            now = time.perf_counter()
+            self.seconds += now - before
+            before = now
+            self.store.put_fact("seconds", self.seconds)
+
+
+@contextmanager
+def _folder(out: str | Path | None) -> Iterator[Path]:
+    if out is not None:
+        yield Path(out)
+        return
+    with tempfile.TemporaryDirectory(prefix="lrscope-") as folder:
+        yield Path(folder)

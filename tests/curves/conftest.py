@@ -1,0 +1,3 @@
+"""The fixtures' scripts need libraries that the tests do not: they are run by hand."""
+
+collect_ignore_glob = ["fixtures/*"]

@@ -1,0 +1,157 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lrscope.curves.readers import read_curves
+from lrscope.errors import InvalidInput
+from lrscope.integrations.torch.monitor import Diverged, Monitor, optimizer_name, step_length
+from lrscope.integrations.torch.stability import measure_sharpness, stability_limit
+
+
+def train(lr: float, steps: int = 300, *, again: bool = True, momentum: float = 0.0, **options: object) -> Monitor:
+    """A small regression: y = tanh(x·w) with a two-layer net."""
+    torch.manual_seed(0)
+    x = torch.randn(256, 6)
+    y = torch.tanh(x @ torch.randn(6, 1))
+    model = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=momentum)
+    monitor = Monitor(optimizer, every=10, **options)  # type: ignore[arg-type]
+    for _ in range(steps):
+        rows = torch.randint(256, (32,))
+        inputs, targets = x[rows], y[rows]
+
+        def loss_of(a: torch.Tensor = inputs, b: torch.Tensor = targets) -> torch.Tensor:
+            return F.mse_loss(model(a), b)
+
+        loss = loss_of()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        monitor.step(loss, again=loss_of if again else None)
+    return monitor
+
+
+def test_the_step_length_grows_with_the_rate_and_the_cosine_falls() -> None:
+    slow, right = train(1e-4).curve(), train(0.1).curve()
+    assert slow.alpha is not None
+    assert right.alpha is not None
+    assert np.nanmedian(slow.alpha) < -0.99
+    assert np.nanmedian(right.alpha) > np.nanmedian(slow.alpha) + 0.05
+    assert slow.gradient_cosine is not None
+    assert right.gradient_cosine is not None
+    assert np.nanmedian(slow.gradient_cosine) > 0.995 > np.nanmedian(right.gradient_cosine)
+
+
+def test_monitoring_does_not_change_the_training() -> None:
+    with_monitor = train(0.1, 60).curve().loss
+    without = train(0.1, 60, again=False).curve().loss
+    np.testing.assert_array_equal(with_monitor, without)
+
+
+def test_the_record_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    monitor = train(0.1, 200, path=path, batch_size=32, total_steps=200)
+    monitor.close()
+    (curve,) = read_curves(path)
+    kept = monitor.curve()
+    np.testing.assert_allclose(curve.loss, kept.loss)
+    assert curve.alpha is not None
+    assert kept.alpha is not None
+    np.testing.assert_allclose(curve.alpha, kept.alpha)
+    assert (curve.batch_size, curve.total_steps, curve.optimizer) == (32, 200, "sgd")
+
+
+def test_a_low_rate_is_called_low_live() -> None:
+    monitor = train(1e-4)
+    assert monitor.regime == "low"
+    assert monitor.diagnosis().variant == "monitor"
+    assert monitor.diagnosis().lr_factor.value > 3
+
+
+def test_divergence_warns_once() -> None:
+    with pytest.warns(RuntimeWarning, match="diverged at a learning rate of 30") as caught:
+        train(30.0, 60)
+    assert len(caught) == 1
+
+
+def test_divergence_stops() -> None:
+    with pytest.raises(Diverged, match="diverged at a learning rate of 30"):
+        train(30.0, 60, on_divergence="stop")
+
+
+def test_rewind_goes_back_and_lowers_the_rate(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    monitor = train(30.0, 300, on_divergence="rewind", path=path)
+    monitor.close()
+    curve = monitor.curve()
+    assert monitor.rewinds >= 1
+    assert np.isfinite(curve.loss).all()
+    assert np.mean(curve.loss[-20:]) < np.mean(curve.loss[:3])
+    assert curve.lr is not None
+    assert curve.lr[-1] == pytest.approx(30.0 * 0.3**monitor.rewinds)
+    events = [json.loads(line) for line in path.read_text().splitlines() if "event" in line]
+    assert len(events) == monitor.rewinds
+    assert "Went back" in events[0]["event"]
+
+
+def test_scalars_go_to_tensorboard() -> None:
+    class Writer:
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+            self.seen.append(tag)
+
+    writer = Writer()
+    train(0.1, 40, tensorboard=writer)
+    assert {"lrscope/loss", "lrscope/lr", "lrscope/alpha", "lrscope/gradient_cosine", "lrscope/update_ratio"} <= {
+        *writer.seen
+    }
+
+
+def test_the_cost_is_told() -> None:
+    cost = train(0.1, 40).cost()
+    assert cost.seconds_per_step > 0
+    assert 0 < cost.share < 1
+
+
+def test_sharpness_of_a_parabola_against_the_limits() -> None:
+    weights = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
+    curvature = torch.tensor([3.0, 8.0])
+    for optimizer, limit in [
+        (torch.optim.SGD([weights], lr=0.1), 20.0),
+        (torch.optim.SGD([weights], lr=0.1, momentum=0.9), 38.0),
+        (torch.optim.SGD([weights], lr=0.1, momentum=0.9, nesterov=True), 3.8 / 0.28),
+    ]:
+        found = measure_sharpness(optimizer, lambda: 0.5 * (curvature * weights**2).sum(), iterations=40)
+        assert found.value == pytest.approx(8.0, rel=1e-3)
+        assert found.limit == pytest.approx(limit)
+    adam = torch.optim.Adam([weights], lr=0.1)
+    assert stability_limit(adam) == pytest.approx(380.0)
+    weights.grad = torch.tensor([2.0, 2.0])
+    adam.step()
+    found = measure_sharpness(adam, lambda: 0.5 * (curvature * weights**2).sum(), iterations=40)
+    assert found.value == pytest.approx(4.0, rel=1e-3)
+
+
+def test_step_length_on_a_parabola() -> None:
+    for factor in (0.1, 0.5, 1.0, 1.5):  # a gradient step of factor / curvature from 1 on x²/2
+        after = 1.0 - factor
+        alpha = step_length(0.5, 0.5 * after**2, -factor, -factor * after)
+        assert alpha == pytest.approx(factor - 1.0)
+
+
+def test_names_and_bad_options() -> None:
+    weights = [torch.nn.Parameter(torch.ones(1))]
+    assert optimizer_name(torch.optim.SGD(weights, momentum=0.9)) == "momentum0.9"
+    assert optimizer_name(torch.optim.AdamW(weights)) == "adamw"
+    with pytest.raises(InvalidInput, match="every"):
+        Monitor(torch.optim.SGD(weights), every=0)
+    with pytest.raises(InvalidInput, match="on_divergence"):
+        Monitor(torch.optim.SGD(weights), on_divergence="panic")  # type: ignore[arg-type]
+    assert math.isinf(stability_limit(torch.optim.SGD(weights, lr=0.0)))
