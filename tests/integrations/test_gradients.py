@@ -1,5 +1,6 @@
 """The noise instruments in real training loops, each against a readable twin."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -7,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch", reason="the gradient instruments need PyTorch")
-
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -42,6 +41,15 @@ def flat_gradient(model, batch):
     return torch.cat([g.flatten() for g in gradients]).double()
 
 
+def twin_gradient(model, batch):
+    """As `flat_gradient`, on a copy of the model, so that the hooks on it do not fire."""
+    return flat_gradient(copy.deepcopy(model), batch)
+
+
+def adam_weight(optimizer, model):
+    return torch.cat([adam_preconditioner(optimizer, p).flatten() for p in model.parameters()]).double()
+
+
 @pytest.mark.parametrize("divided", [True, False])
 def test_microbatch_hooks_see_what_separate_gradients_give(divided):
     model, (inputs, targets) = make_model(), make_data()
@@ -50,12 +58,9 @@ def test_microbatch_hooks_see_what_separate_gradients_give(divided):
     small, big = [], []
     for update in range(6):
         parts = [(inputs[i : i + 8], targets[i : i + 8]) for i in range(32 * update, 32 * update + 32, 8)]
-        rows = torch.stack([flat_gradient(model, part) for part in parts])
+        rows = torch.stack([twin_gradient(model, part) for part in parts])
         small.append(float(rows.square().sum(1).mean()))
         big.append(float(rows.mean(0).square().sum()))
-        noise_before = noise._small  # autograd.grad above fires the hooks, too: start the update afresh
-        assert noise_before is not None
-        noise._small, noise._arrivals = None, [0] * len(noise._arrivals)
         optimizer.zero_grad()
         for part in parts:
             loss = batch_loss(model, part)
@@ -84,35 +89,47 @@ def test_the_loss_scale_of_mixed_precision_leaves_no_trace():
 def test_adams_metric_weighs_by_the_optimizers_own_second_moment():
     model, (inputs, targets) = make_model(), make_data()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    noise = AccumulationNoise(model, batch_size=8, optimizer=optimizer)
-    for update in range(3):
-        weight = None
-        if update == 2:
-            weight = torch.cat([adam_preconditioner(optimizer, p).flatten() for p in model.parameters()]).double()
+    noise = AccumulationNoise(model, batch_size=8, decay=1.0, optimizer=optimizer)
+    small, big = [], []
+    for update in range(4):
+        parts = [(inputs[i : i + 8], targets[i : i + 8]) for i in range(16 * update, 16 * update + 16, 8)]
+        if update:  # Adam has no second moment before its first step
+            weight = adam_weight(optimizer, model)
+            rows = torch.stack([twin_gradient(model, part) for part in parts]) * weight
+            small.append(float(rows.square().sum(1).mean()))
+            big.append(float(rows.mean(0).square().sum()))
         optimizer.zero_grad()
-        for start in (0, 8):
-            (batch_loss(model, (inputs[start : start + 8], targets[start : start + 8])) / 2).backward()
-        before = noise._running.observations
+        for part in parts:
+            (batch_loss(model, part) / 2).backward()
         noise.update()
-        assert noise._running.observations == before + (update > 0)  # nothing before Adam's first step
-        if weight is not None:
-            mean = torch.cat([p.grad.flatten() for p in model.parameters()]).double() * weight
-            model_big = float(mean.square().sum())
-            assert model_big > 0
         optimizer.step()
+    assert noise.result().observations == 3
+    expected = noise_scale_from_pairs(small, big, 8, 16)
+    assert noise.result().trace == pytest.approx(expected.trace, rel=1e-4)
+    assert noise.result().square == pytest.approx(expected.square, rel=1e-4)
     noise.close()
-    rows = torch.stack([flat_gradient(model, (inputs[i : i + 8], targets[i : i + 8])) for i in range(0, 64, 8)])
-    weight = torch.cat([adam_preconditioner(optimizer, p).flatten() for p in model.parameters()]).double()
+
+
+def test_the_measurement_at_one_place_takes_adams_metric():
+    model, (inputs, targets) = make_model(), make_data()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    batch_loss(model, (inputs, targets)).backward()
+    optimizer.step()
+    weight = adam_weight(optimizer, model)
     here = measure_noise_here(
         model,
         batch_loss,
         lambda i: (inputs[i], targets[i]),
-        torch.arange(64),
+        torch.arange(256),
         batch_size=8,
         preconditioner=weight.float(),
     )
+    rows = torch.stack([flat_gradient(model, (inputs[i : i + 8], targets[i : i + 8])) for i in range(0, 256, 8)])
     by_rows = noise_scale_from_gradients(rows.numpy(), 8, preconditioner=weight.numpy())
-    assert here.scale.value == pytest.approx(by_rows.value, rel=0.5)
+    singles = per_example_gradients(model, batch_loss, (inputs, targets)).double() * weight
+    by_example = noise_scale_from_gradients(singles.numpy())
+    assert here.scale.square == pytest.approx(by_rows.square, rel=1e-4)  # the same 32 groups of 8
+    assert here.scale.trace == pytest.approx(by_example.trace, rel=0.05)
 
 
 def test_an_update_needs_two_microbatches():
@@ -123,9 +140,9 @@ def test_an_update_needs_two_microbatches():
         noise.update()
     with pytest.raises(InvalidInput, match="requires a gradient"):
         AccumulationNoise([], batch_size=8)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer.step()
     with pytest.raises(InvalidInput, match="second moment"):
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-        optimizer.step()
         adam_preconditioner(optimizer, next(iter(model.parameters())))
 
 

@@ -52,7 +52,7 @@ def read_table(
     """Read runs from a CSV or Parquet file, a study (its folder or study.db), or a folder of logs.
 
     Raises:
-        InvalidInput: the path does not exist or cannot be read, a column is missing, or no column holds losses or rates.
+        InvalidInput: the path cannot be read, a column is missing, or no column holds losses or rates.
     """
     if not path.exists():
         raise InvalidInput(f"There is no file or folder '{path}'.")
@@ -242,8 +242,7 @@ def _joined(path: Path, columns: Columns, run: str, notes: list[str]) -> Columns
 
 def _finished(columns: Columns, roles: Roles, notes: list[str]) -> tuple[Columns, Roles]:
     """One row per run: whole curves (several steps a run) become their final loss, the mean of the last 5 %."""
-    assert roles.lr is not None and roles.loss is not None
-    if roles.step is None or len(set(columns[roles.step])) < 2:
+    if roles.lr is None or roles.loss is None or roles.step is None or len(set(columns[roles.step])) < 2:
         return columns, roles
     settings = [name for name in columns if name not in roles.taken and may_group(name) and _few(columns[name])]
     base = [name for name in (roles.batch, roles.seed, *settings) if name is not None]

@@ -154,7 +154,8 @@ class DataParallelNoise:
         self._running = RunningNoiseScale(decay)
         self._local: list[torch.Tensor] = []
         self._reduced: list[torch.Tensor] = []
-        model.register_comm_hook(state=self, hook=_measure_and_reduce)
+        # DDP compares a hook's annotations with its own classes, not with their names; a lambda has none
+        model.register_comm_hook(state=self, hook=lambda noise, bucket: _measure_and_reduce(noise, bucket))
 
     def update(self, loss_scale: float = 1.0) -> None:
         """Take in the pair of this update, after the backward pass; a collective call, on every rank."""
