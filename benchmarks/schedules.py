@@ -41,7 +41,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """One way to do the work; `units` is what the time of one call is divided by. `work` is None where it is missing."""
+    """One way to do the work; a call's time is divided by `units`. `work` is None where the peer is missing."""
 
     name: str
     work: Work | None

@@ -72,7 +72,8 @@ def logged_shares(curve: Curve, result: Refinement) -> NDArray[np.float64] | Non
     known = np.zeros(0, dtype=bool) if curve.lr is None else np.isfinite(curve.lr)
     if curve.lr is None or not known.any() or curve.lr[known].max() <= 0:
         return None
-    return np.interp(result.step, curve.step[known], curve.lr[known]) / curve.lr[known].max()
+    rates = np.interp(result.step, curve.step[known], curve.lr[known])
+    return np.asarray(rates / curve.lr[known].max(), dtype=np.float64)
 
 
 def pick_run(curves: list[Curve], run: str | None, log: Path) -> Curve:

@@ -46,7 +46,8 @@ class OptaxSchedule:
     def __call__(self, count: Any) -> jax.Array:
         """The learning rate of update `count` (0-based)."""
         step = jnp.clip(jnp.asarray(count), 0, self._last_step)
-        return self.peak_lr * self._pieces.evaluate(step, jnp, jnp.asarray)
+        rate: jax.Array = self.peak_lr * self._pieces.evaluate(step, jnp, jnp.asarray)
+        return rate
 
     def __repr__(self) -> str:
         return f"OptaxSchedule({str(self.schedule)!r}, peak_lr={self.peak_lr})"

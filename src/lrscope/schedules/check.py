@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lrscope.errors import InvalidInput
 from lrscope.schedules.compose import Product, Sequence
@@ -68,7 +69,7 @@ def _can(schedule: Schedule, step: int) -> bool:
     return True
 
 
-def _wasted(steps: FloatArray, shares: FloatArray) -> list[Finding]:
+def _wasted(steps: NDArray[np.int64], shares: FloatArray) -> list[Finding]:
     """Updates before the first with a rate above zero."""
     above = np.flatnonzero(shares > 0)
     if above.size and above[0] == 0:
@@ -110,7 +111,10 @@ def _jumps(schedule: Schedule, total: int) -> list[Finding]:
         beside = max(abs(around[1] - around[0]), abs(around[3] - around[2]))
         if abs(change) > 0.01 + 3 * beside:
             way = "up" if change > 0 else "down"
-            message = f"The rate jumps {way} from {around[1]:.4g} to {around[2]:.4g} of the peak between phases, at update {b}."
+            message = (
+                f"The rate jumps {way} from {around[1]:.4g} to {around[2]:.4g} of the peak between phases, "
+                f"at update {b}."
+            )
             found.append(Finding(kind="jump", step=b, message=message))
     return found
 
@@ -138,8 +142,8 @@ def _past_end(schedule: Schedule, total: int, last: float) -> list[Finding]:
     highest = int(np.argmax(later > last + TOLERANCE))
     if later[highest] > last + TOLERANCE:
         message = (
-            f"Past the end the rate rises again, from {last:.4g} of the peak at update {total - 1} to {later.max():.4g}: "
-            "a longer run would not stay at the end."
+            f"Past the end the rate rises again, from {last:.4g} of the peak at update {total - 1} to "
+            f"{later.max():.4g}: a longer run would not stay at the end."
         )
         found.append(Finding(kind="rise_past_end", step=int(steps[highest]), message=message))
     return found

@@ -101,7 +101,8 @@ def follow(first: Schedule, second: Schedule, *, at: float | None, clock: Clock,
     if start is None:
         raise InvalidInput(f"'{first}' has no end: say at which step the next phase begins, as then(…, at=step).")
     if isinstance(first, Sequence) and (first.boundary == boundary) and start >= max(first.boundaries, default=0):
-        clocks: tuple[Clock, ...] = (*(first.clocks or ("local",) * len(first.phases)), clock)
+        local: Clock = "local"
+        clocks = (*(first.clocks or (local,) * len(first.phases)), clock)
         return Sequence((*first.phases, second), (*first.boundaries, start), clocks, boundary)
     return Sequence((first, second), (start,), ("local", clock), boundary)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -44,8 +44,9 @@ class CosineRestarts(Schedule):
     In cycle i, of length n·mⁱ, with p the share of it done: f + (s·dⁱ − f)·½(1 + cos πp); arXiv 1608.03983. Which cycle
     a step is in comes from a table of exact starts, or from integer division: never from a logarithm.
 
-    first_cycle_steps: n; or give `cycles` and `steps`, and they are of equal length. cycle_mult: m. cycles: how many; None
-    goes on for ever. cycle_decay: d, what each restart multiplies by: the "peak" s, or the whole "range" s − f (`decays`).
+    first_cycle_steps: n; or give `cycles` and `steps`, and they are of equal length. cycle_mult: m. cycles: how many;
+    None goes on for ever. cycle_decay: d, what each restart multiplies by: the "peak" s, or the whole "range" s − f
+    (`decays`).
     start_factor, end_factor: s and f. end_at: as of `Decay`; SGDR's own is "total", where a restart takes the place of
     the end value. past_end: after the last cycle "hold" f, "continue" with more of them, or "error". decay: another
     decay whose shape takes the place of the cosine's.
@@ -161,7 +162,7 @@ class CosineRestarts(Schedule):
         index = np.minimum(index, most) if isinstance(index, np.ndarray) else min(index, most)
         start = look_up(index, self._starts, self._starts_array)
         length = look_up(index + 1, self._starts, self._starts_array) - start
-        cycle = index.astype(np.float64) if isinstance(index, np.ndarray) else float(index)
+        cycle: Any = index.astype(np.float64) if isinstance(index, np.ndarray) else float(index)
         divisor = choose(length > short, length - short, length * 0.0 + 1.0)
         return cycle, choose(length > short, (t - start) / divisor, divisor)
 
@@ -171,7 +172,7 @@ class Cyclic(Schedule):
     """Triangles between a low and a high share: b + (h − b)·x·scale (Smith 2015, arXiv 1506.01186).
 
     x rises from 0 to 1 over `step_size_up` updates and falls back over `step_size_down` (None: as many). scale: 1
-    ("triangular"), ½ to the number of the cycle ("triangular2"), or γᵗ ("exp_range"). base_factor, peak_factor: b and h.
+    ("triangular"), ½ to the number of the cycle ("triangular2"), or γᵗ ("exp_range"). base_factor, peak_factor: b, h.
 
     >>> Cyclic(2)([0, 1, 2, 3, 4, 5]).tolist()
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.5]
@@ -215,11 +216,12 @@ class Cyclic(Schedule):
 class OneCycle(Schedule):
     """Up, down, and further down: 1/div → 1 → 1/(div·final_div) over `total_steps` (Smith 2017, arXiv 1708.07120).
 
-    pct_start: the share of the run that rises. anneal: "cos" or "linear" pieces. div_factor, final_div_factor: as in the
-    formula. three_phase: the fall is symmetric to the rise, then a third phase goes to the end. The peak is reached at
-    pct_start·N − 1, the end at the last update, as in PyTorch. past_end: "hold", "continue" the last piece, or "error".
+    pct_start: the share of the run that rises. anneal: "cos" or "linear" pieces. div_factor, final_div_factor: as in
+    the formula. three_phase: the fall is symmetric to the rise, then a third phase goes to the end. The peak is reached
+    at pct_start·N − 1, the end at the last update, as in PyTorch. past_end: "hold", "continue" the last piece, or
+    "error".
 
-    >>> OneCycle(11, pct_start=0.5454545454545454, anneal="linear", div_factor=2, final_div_factor=5)([0, 5, 10]).tolist()
+    >>> OneCycle(12, pct_start=0.5, anneal="linear", div_factor=2, final_div_factor=5)([0, 5, 11]).round(3).tolist()
     [0.5, 1.0, 0.1]
     """
 

@@ -89,8 +89,8 @@ class StepDecay(Schedule):
 class MultiStepDecay(Schedule):
     """A drop by `gamma` at each milestone: γ^#{m ≤ t}.
 
-    milestones: steps in rising order; one given twice drops twice. gamma: what each drop multiplies by. boundary: whether
-    the update at a milestone has the "later" (lower) or the "earlier" rate. Source: as `StepDecay`.
+    milestones: steps in rising order; one given twice drops twice. gamma: what each drop multiplies by. boundary:
+    whether the update at a milestone has the "later" (lower) or the "earlier" rate. Source: as `StepDecay`.
 
     >>> MultiStepDecay((2, 4))([0, 1, 2, 3, 4]).round(3).tolist()
     [1.0, 1.0, 0.1, 0.1, 0.01]
@@ -123,8 +123,8 @@ class ExponentialDecay(Schedule):
     """A fixed factor every so many updates: γ^(t/n), never past `end_factor` where one is given.
 
     gamma: γ. every: n, the updates of one factor. staircase: γ^⌊t/n⌋, in stairs. end_factor: where the decay stops (for
-    γ > 1: the rise). steps: updates of the whole phase. The oldest of schedules; with γ > 1 it is the learning-rate range
-    test (Smith 2015, arXiv 1506.01186).
+    γ > 1: the rise). steps: updates of the whole phase. The oldest of schedules; with γ > 1 it is the learning-rate
+    range test (Smith 2015, arXiv 1506.01186).
 
     >>> ExponentialDecay(0.5, every=2)([0, 2, 4]).tolist()
     [1.0, 0.5, 0.25]

@@ -20,8 +20,8 @@ Policy: TypeAlias = Literal["hold", "cool_down", "stretch"]
 class Stretch(Schedule):
     """A schedule whose updates from `start` on are spread over a longer (or shorter) rest of the run.
 
-    s(t) before start, then s(start + (t − start)·(L − 1 − start)/(N − 1 − start)), with L the schedule's own length and N
-    the new `total_steps`: the last update keeps its rate.
+    s(t) before start, then s(start + (t − start)·(L − 1 − start)/(N − 1 − start)), with L the schedule's own length
+    and N the new `total_steps`: the last update keeps its rate.
 
     >>> from lrscope.schedules import LinearDecay
     >>> Stretch(LinearDecay(5), start=2, total_steps=7)([0, 1, 2, 3, 4, 5, 6]).tolist()

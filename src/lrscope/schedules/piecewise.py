@@ -59,8 +59,9 @@ class PiecewiseConstant(Schedule):
 class PiecewiseLinear(Schedule):
     """Shares given at some steps, and a line (or half a cosine) from each to the next.
 
-    knots: the steps in rising order; two equal ones make a jump, the later share at the step itself. factors: the shares
-    there. interpolation: "linear" or "cosine". past_end: "hold" the last share, "continue" the last piece, or "error".
+    knots: the steps in rising order; two equal ones make a jump, the later share at the step itself. factors: the
+    shares there. interpolation: "linear" or "cosine". past_end: "hold" the last share, "continue" the last piece, or
+    "error".
 
     >>> PiecewiseLinear((0, 2, 4), (0.0, 1.0, 0.5))([0, 1, 2, 3, 4, 5]).tolist()
     [0.0, 0.5, 1.0, 0.75, 0.5, 0.5]

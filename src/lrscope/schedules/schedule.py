@@ -112,7 +112,7 @@ class Schedule(ABC):
         return multiply(other, self)
 
     def extend(self, total_steps: int, policy: Policy = "hold", *, at: int | None = None) -> Schedule:
-        """This schedule carried on to `total_steps`, the updates before `at` unchanged; see `lrscope.schedules.extend`."""
+        """This schedule carried on to `total_steps`, the updates before `at` unchanged: `lrscope.schedules.extend`."""
         from lrscope.schedules.extend import extend
 
         return extend(self, total_steps, policy, at=at)
@@ -206,7 +206,7 @@ def past_end_error(schedule: Schedule, t: Steps, length: float) -> InvalidInput:
 
 
 def held(schedule: Schedule, t: Steps, length: float | None, past_end: str, last: float) -> Steps:
-    """Steps as a family with an end sees them past it: held at `last`, left alone ("continue"), or refused ("error")."""
+    """Steps as a family sees them past its end: held at `last`, left alone ("continue"), or refused ("error")."""
     if length is None or past_end == "continue":
         return t
     if past_end == "error" and not _all_below(t, max(length, 1.0)):

@@ -7,8 +7,9 @@
     value    = number [unit] | word | schedule | "[" value, … "]"
 
 Units: `%` (of the run; of one where the argument is no length), `steps`, `epochs`, `examples`, `tokens`; the last three
-need a plan. Lengths in units are rounded down, to at least one update. A phase without a length takes what is left of the
-run. Names may lose their `_steps` or `_factor`: `cosine(end=0.1)`.
+need a plan. Lengths in units are rounded down, to at least one update. A phase without a length takes what is left of
+the run. Names may lose their `_steps` or `_factor`: `cosine(end=0.1)`. Where the first argument is a list, it may be
+written bare: `multistep(30, 60, 90, gamma=0.1)`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ STEP_ARGUMENTS = frozenset(
     | {"step_size_down", "timescale", "elapsed", "every", "first_cycle_steps", "milestones", "boundaries", "knots"}
 )
 """Arguments counted in updates: `5%` there is a share of the run."""
+LISTS = frozenset({"milestones", "boundaries", "knots", "values"})
+"""Arguments that are lists of numbers, where a family's first may be written without brackets."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,13 @@ class _Resolver:
             known = ", ".join(sorted(FAMILIES))
             raise self.error(f"names '{call.name}', which is no schedule. Known: {known}")
         names = [f.name for f in arguments_of(family)]
-        if len(call.positional) > len(names):
-            raise self.error(f"gives '{call.name}' {len(call.positional)} arguments; it takes at most {len(names)}")
+        positional = call.positional
+        if names[0] in LISTS and positional and isinstance(positional[0], Quantity):
+            positional = (positional,)
+        if len(positional) > len(names):
+            raise self.error(f"gives '{call.name}' {len(positional)} arguments; it takes at most {len(names)}")
         given: dict[str, Any] = {}
-        for key, value in [*zip(names, call.positional, strict=False), *call.named]:
+        for key, value in [*zip(names, positional, strict=False), *call.named]:
             key = _full_name(key, names)
             if key not in names:
                 raise self.error(f"gives '{call.name}' an argument '{key}'; it takes {', '.join(names)}")

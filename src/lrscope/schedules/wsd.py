@@ -22,8 +22,8 @@ class WarmupStableDecay(Schedule):
 
     warmup_steps, decay_steps, stable_steps, total_steps: any three, and the fourth follows; without a warm-up's length
     there is none. shape: of the cool-down, "linear", "cosine", "sqrt" (1 − √p), "square" (1 − p²), "exponential" or
-    "mirror_cosine"; see `Cooldown`. start_factor, offset: of the warm-up, see `Warmup`. end_factor, end_at, past_end: of
-    the cool-down, see `Decay`.
+    "mirror_cosine"; see `Cooldown`. start_factor, offset: of the warm-up, see `Warmup`. end_factor, end_at, past_end:
+    of the cool-down, see `Decay`.
 
     >>> WarmupStableDecay(2, 3, total_steps=7)([0, 1, 2, 3, 4, 5, 6]).tolist()
     [0.5, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0]

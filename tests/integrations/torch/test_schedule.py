@@ -167,7 +167,7 @@ def test_each_group_may_have_its_own_schedule() -> None:
     for step in range(5):
         assert rates(optimizer) == [1.0, 1 - step / 4]
         update(optimizer, scheduler)
-    with pytest.raises(InvalidInput, match="each of the optimizer's 2 param groups. Got 3"):
+    with pytest.raises(InvalidInput, match=r"each of the optimizer's 2 param groups. Got 3"):
         ScheduledLR(optimizer, ["constant"] * 3)
 
 
@@ -211,7 +211,7 @@ def test_weight_decay_momentum_and_betas_ride_along() -> None:
     assert again.param_groups[0]["betas"] == (0.8, 0.96 * 0.5)
 
     ScheduledLR(adam, "constant", momentum=linear)
-    with pytest.raises(InvalidInput, match="SGD has no 'betas' to schedule"):
+    with pytest.raises(InvalidInput, match=r"SGD has no 'betas' to schedule"):
         ScheduledLR(sgd, "constant", betas=(linear, None))
 
 
@@ -221,7 +221,7 @@ def test_peaks_can_be_given() -> None:
     assert rates(optimizer) == [2.0, 3.0]
     ScheduledLR(optimizer, "constant", peak_lr=5.0)
     assert rates(optimizer) == [5.0, 5.0]
-    with pytest.raises(InvalidInput, match="each of the optimizer's 2 param groups. Got 1"):
+    with pytest.raises(InvalidInput, match=r"each of the optimizer's 2 param groups. Got 1"):
         ScheduledLR(optimizer, "constant", peak_lr=[1.0])
 
 
@@ -259,5 +259,5 @@ def test_is_a_torch_scheduler_that_composes_with_torchs_own() -> None:
     assert isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler)
     assert scheduler.last_epoch == 5
     assert scheduler.get_lr() == scheduler.get_last_lr() == [1.0]
-    with pytest.raises(InvalidInput, match="needs a torch.optim.Optimizer. Got Linear"):
+    with pytest.raises(InvalidInput, match=r"needs a torch.optim.Optimizer. Got Linear"):
         ScheduledLR(nn.Linear(1, 1), "constant")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A schedule as a PyTorch learning rate scheduler: the rate is always `peak * schedule(step)`, whatever happened before."""
+"""A schedule as a PyTorch learning rate scheduler: the rate is always `peak * schedule(step)`, whatever came before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from lrscope.schedules.schedule import Schedule
 from lrscope.schedules.text import parse_schedule
 
 try:
-    import torch
     from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
@@ -55,6 +54,7 @@ class ScheduledLR(LRScheduler):
         InvalidInput: a number of schedules or peaks that differs from the number of param groups, or a rider on
             something that the optimizer does not have.
 
+    >>> import torch
     >>> from lrscope.schedules.text import parse_schedule
     >>> weights = torch.nn.Linear(2, 1).parameters()
     >>> optimizer = torch.optim.SGD(weights, lr=0.5)
