@@ -1,10 +1,10 @@
-"""Train the runs that the diagnosis learns from: sweeps of nothing but the learning rate, each as one vectorised program.
+"""Train the runs that the diagnosis learns from: sweeps of nothing but the rate, each as one vectorised program.
 
     nice -n 10 python -m benchmarks.diagnosis.make_runs --out lrscope-out/diagnosis [--sweeps 12] [--task NAME]
 
-One `.npz` file per sweep: `lr` (runs,), `loss` (runs, steps), `share` (steps,), the monitor's evidence (runs, measured) at
-`measured_step`, the loss of a
-fixed part of the training set `full_loss` (runs, evaluations) at `full_step`, `initial_loss`, and `meta` as JSON text. A file that exists is not made again.
+One `.npz` file per sweep: `lr` (runs,), `loss` (runs, steps), `share` (steps,), the monitor's evidence (runs, measured)
+at `measured_step`, the loss of a fixed part of the training set `full_loss` (runs, evaluations) at `full_step`,
+`initial_loss`, and `meta` as JSON text. A file that exists is not made again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch.func import grad_and_value, vmap
 OPTIMIZERS = ("sgd", "momentum0.9", "momentum0.99", "adam", "adamw", "rmsprop")
 CENTRE = {"sgd": 0.1, "momentum0.9": 0.01, "momentum0.99": 0.001, "adam": 0.01, "adamw": 0.01, "rmsprop": 0.003}
 """The middle of the grid of rates, per optimizer; runs beyond 1/1000…1000 times the best are left out afterwards."""
-DECADES = np.linspace(-4.0, 4.0, 29)
+DECADES = np.linspace(-3.64, 3.64, 27)
 MEASUREMENTS = 60
 EVALUATED = 300
 """The examples of the fixed part of the training set whose mean loss stands for the epochs' evaluations."""
@@ -42,6 +42,7 @@ class Sweep:
     steps: int
     schedule: str
     warmup: float
+    clip: float | None
     seed: int
 
 
@@ -49,10 +50,12 @@ def plan(task: FlatTask, index: int) -> Sweep:
     """The index-th sweep of a task: optimizers and schedules in turn, the rest drawn."""
     rng = np.random.default_rng([zlib.crc32(task.name.encode()), index])
     schedule = ("constant", "constant", "cosine", "constant", "linear", "step", "wsd")[(index + rng.integers(7)) % 7]
-    batch = min(task.max_batch, int(2 ** rng.integers(2, 9)))
-    steps = int(round(np.exp(rng.uniform(math.log(250), math.log(2000))) / 50) * 50)
-    warmup = float(rng.choice([0.0, 0.0, 0.05, 0.1]))
-    return Sweep(task.name, OPTIMIZERS[index % 6], batch, steps, schedule, warmup, index)
+    batch = min(task.max_batch, int(2 ** rng.integers(3, 9)))
+    least = max(300.0, 6000.0 / batch)  # the mean over the last 5 % of the steps names the regime: let it be a fair one
+    steps = int(round(np.exp(rng.uniform(math.log(least), math.log(max(least, task.max_steps)))) / 50) * 50)
+    warmup = float(rng.choice([0.0, 0.0, 0.05, 0.1, 0.25]))
+    clip = float(rng.choice([0.0, 0.0, 0.0, 1.0])) or None
+    return Sweep(task.name, OPTIMIZERS[index % 6], batch, steps, schedule, warmup, clip, index)
 
 
 def shares(sweep: Sweep) -> np.ndarray:
@@ -132,7 +135,10 @@ def train(task: FlatTask, sweep: Sweep, lr: np.ndarray) -> dict[str, np.ndarray]
         x, y = task.inputs[chosen], task.targets[chosen]
         gradient, loss = gradients(weights, x, y)
         losses[t] = loss.numpy()
-        change = updater.update(weights, gradient, rates * float(share[t]))
+        applied = gradient
+        if sweep.clip is not None:
+            applied = gradient * (sweep.clip / gradient.norm(dim=1, keepdim=True)).clamp(max=1.0)
+        change = updater.update(weights, applied, rates * float(share[t]))
         measured = t % every == every - 1
         if measured and previous is not None:
             after, loss_after = gradients(weights + change, x, y)
@@ -145,8 +151,10 @@ def train(task: FlatTask, sweep: Sweep, lr: np.ndarray) -> dict[str, np.ndarray]
                         (gradient * after).sum(1) / (norm * after.norm(dim=1)),
                         (gradient * previous).sum(1) / (norm * previous.norm(dim=1)),
                         norm,
+                        gradient.abs().sum(1),
                         change.norm(dim=1) / weights.norm(dim=1),
-                        (loss_after - loss) / loss.abs(),
+                        -slope0,
+                        loss - loss_after,
                         torch.full_like(norm, float(t)),
                     ]
                 ).numpy()
@@ -155,7 +163,9 @@ def train(task: FlatTask, sweep: Sweep, lr: np.ndarray) -> dict[str, np.ndarray]
         previous = gradient
     full.append(evaluate(weights, task.inputs[fixed], task.targets[fixed]).numpy())
     table = np.stack(evidence, -1)  # (kind, runs, measured)
-    names = ("alpha", "same_batch_cosine", "gradient_cosine", "grad_norm", "update_ratio", "rise")
+    names = (
+        "alpha", "same_batch_cosine", "gradient_cosine", "grad_norm", "grad_norm_l1", "update_ratio", "descent", "gain"
+    )  # fmt: skip
     return {
         "lr": lr, "loss": losses.T, "share": share.astype(np.float32), "initial_loss": np.float64(initial_loss),
         "full_step": evaluations, "full_loss": np.stack(full, 1),

@@ -1,7 +1,7 @@
 """The small, real training problems that the diagnosis is trained and judged on.
 
-A task is a pure loss of a flat weight vector, `loss(weights, inputs, targets) -> scalar`, so that a whole sweep of learning
-rates trains as one vectorised program: the weights are stacked, (runs, weights).
+A task is a pure loss of a flat weight vector, `loss(weights, inputs, targets) -> scalar`, so that a whole sweep of
+learning rates trains as one vectorised program: the weights are stacked, (runs, weights).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import pydoc_data.topics as topics
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ class FlatTask:
     gain: float = 1.0
     max_batch: int = 256
     l2: float = 0.0
+    max_steps: int = 5000
 
     def initial(self, seed: int) -> Tensor:
         """(weights,) He-scaled matrices and zero biases; norms' scales start at one."""
@@ -62,7 +64,7 @@ class FlatTask:
 
 
 def _layers(*widths: int) -> Shapes:
-    return tuple(shape for a, b in zip(widths, widths[1:], strict=False) for shape in ((b, a), (b,)))
+    return tuple(shape for a, b in pairwise(widths) for shape in ((b, a), (b,)))
 
 
 def _mlp(weights: list[Tensor], x: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
@@ -190,7 +192,7 @@ def _recall(w: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
 def _synthetic(kind: str) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(len(kind))
     if kind == "quadratic":
-        eigenvalues = torch.cat([torch.rand(90, generator=g), 30.0 * torch.rand(10, generator=g)])
+        eigenvalues = 20.0 * torch.arange(1.0, 101.0) ** -1.5  # a power law, as Hessians of networks have
         return torch.randn(1000, 100, generator=g), eigenvalues.expand(1000, 100)
     if kind == "factorise":
         table = torch.randn(60, 4, generator=g) @ torch.randn(4, 50, generator=g) / 2
@@ -234,7 +236,7 @@ def make_tasks() -> list[FlatTask]:
     block = ((20, 20), (20, 20), (20, 20), (20, 20), (40, 20), (20, 40))
     tasks = [
         FlatTask("digits mlp", *digits, _layers(64, 32, 10), _classify(F.relu), he),
-        FlatTask("digits cnn", images, digits[1], cnn(2), _cnn, he, 64),
+        FlatTask("digits cnn", images, digits[1], cnn(2), _cnn, he, 32, 0.0, 1500),
         FlatTask("digits autoencoder", *digits, _layers(64, 32, 8, 32, 64), _autoencode),
         FlatTask(
             "digits noisy labels", flat_digits, _noisy_labels(digits[1]), _layers(64, 48, 10), _classify(F.relu), he
@@ -249,7 +251,9 @@ def make_tasks() -> list[FlatTask]:
         FlatTask("quadratic", *_synthetic("quadratic"), ((1, 100),), _quadratic, 1.0, 128),
         FlatTask("matrix factorisation", *_synthetic("factorise"), ((60, 6), (50, 6)), _factorise, 1.0),
         FlatTask("spirals mlp", *_synthetic("spirals"), _layers(2, 32, 32, 3), _classify(F.relu), he),
-        FlatTask("recall rnn", *_synthetic("recall"), ((16, 2), (16, 16), (16,), (1, 16), (1,)), _recall, 1.0, 64),
+        FlatTask(
+            "recall rnn", *_synthetic("recall"), ((16, 2), (16, 16), (16,), (1, 16), (1,)), _recall, 1.0, 64, 0.0, 2000
+        ),
         FlatTask("text mlp", *_text(5), ((6, VOCABULARY), (32, 30), (32,), (VOCABULARY, 32), (VOCABULARY,)), _char_mlp),
         FlatTask(
             "text rnn",
@@ -257,15 +261,19 @@ def make_tasks() -> list[FlatTask]:
             ((24, VOCABULARY), (24, 24), (24,), (VOCABULARY, 24), (VOCABULARY,)),
             _char_rnn,
             1.0,
-            32,
+            16,
+            0.0,
+            1200,
         ),
         FlatTask(
             "text transformer",
-            *_text(12),
-            ((20, VOCABULARY), (12, 20), *block, *block, (VOCABULARY, 20)),
+            *_text(8),
+            ((20, VOCABULARY), (8, 20), *block, *block, (VOCABULARY, 20)),
             _transformer,
             1.0,
             16,
+            0.0,
+            600,
         ),
     ]
     if FASHION.exists():
@@ -275,7 +283,7 @@ def make_tasks() -> list[FlatTask]:
         tasks += [
             FlatTask("fashion softmax", *flat, _layers(196, 10), _classify(F.relu), 1.0, 128),
             FlatTask("fashion mlp", *flat, _layers(196, 32, 10), _classify(F.relu), he, 64),
-            FlatTask("fashion cnn", *fashion, cnn(4), _cnn, he, 32),
+            FlatTask("fashion cnn", *fashion, cnn(4), _cnn, he, 32, 0.0, 1200),
             FlatTask("fashion residual", *flat, residual, _residual, he, 64),
         ]
     return tasks

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lrscope.curves.curve import Curve as Curve
     from lrscope.curves.readers import read_curves as read_curves
+    from lrscope.diagnosis.compare import compare as compare
     from lrscope.diagnosis.diagnose import Diagnosis as Diagnosis
-    from lrscope.diagnosis.diagnose import compare as compare
     from lrscope.diagnosis.diagnose import diagnose as diagnose
     from lrscope.errors import LrscopeError as LrscopeError
     from lrscope.estimate import Estimate as Estimate
@@ -32,7 +32,7 @@ _HOMES = {
     "Schedule": "lrscope.schedules.schedule",
     "StudyResult": "lrscope.study.result",
     "Task": "lrscope.study.task",
-    "compare": "lrscope.diagnosis.diagnose",
+    "compare": "lrscope.diagnosis.compare",
     "diagnose": "lrscope.diagnosis.diagnose",
     "find_lr": "lrscope.study.find",
     "fit_batch_law": "lrscope.scaling.batch_law",

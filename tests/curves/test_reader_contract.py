@@ -24,7 +24,8 @@ FILES = [(name, file) for name, file in CASES if (FIXTURES / name / file).is_fil
     for name in FORMATS
     for path in sorted((FIXTURES / name).rglob("*tfevents*"))
 ]
-TABLES = ("tensorboard", "tensorboardx", "tensorboard_tensors", "lrscope")  # they keep 32-bit floats
+SINGLE = ("tensorboard", "tensorboardx", "tensorboard_tensors", "lightning", "keras", "lrscope")
+"""What keeps 32-bit floats."""
 
 
 def _close(found: np.ndarray | None, wanted: list[float], single: bool) -> bool:
@@ -33,7 +34,7 @@ def _close(found: np.ndarray | None, wanted: list[float], single: bool) -> bool:
 
 @pytest.mark.parametrize(("name", "file"), CASES)
 def test_what_was_logged_is_read(name: str, file: str) -> None:
-    single = name in TABLES
+    single = name in SINGLE
     path = FIXTURES / name / file
     curves = read_curves(path)
     wanted = EXPECTED[name][file]
@@ -79,6 +80,15 @@ def test_a_folder_is_walked_and_names_are_paths(name: str, tmp_path: Path) -> No
     assert len({curve.name for curve in curves}) == len(curves)
 
 
+def _refusal(path: Path) -> str | None:
+    """Why a file is not read; None where it is."""
+    try:
+        read_curves(path)
+    except InvalidInput as error:
+        return str(error)
+    return None
+
+
 def _is_part_of(part: Curve, whole: Curve, *, last_may_be_cut: bool) -> bool:
     """Whether every step of a curve that was read from a cut file has the value that the whole file gives it."""
     shared = np.isin(part.step, whole.step)
@@ -98,11 +108,11 @@ def test_a_cut_file_keeps_its_whole_records(name: str, file: str, share: float, 
     path.write_bytes(data)
     whole = {curve.name: curve for curve in read_curves(path)}
     path.write_bytes(data[: int(share * len(data))])
-    try:
-        curves = read_curves(path)
-    except InvalidInput as refusal:
-        assert path.name in str(refusal)
+    refusal = _refusal(path)
+    if refusal is not None:
+        assert path.name in refusal
         return
+    curves = read_curves(path)
     # in a table of text only a longer number tells that the last one is cut
     text = path.suffix in (".csv", ".tsv")
     for curve in curves:
@@ -131,11 +141,8 @@ def test_a_damaged_file_is_read_or_refused(name: str, file: str, data: st.DataOb
 def test_anything_else_is_refused_in_one_sentence(suffix: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"junk{suffix}"
     path.write_bytes(content)
-    try:
-        read_curves(path)
-    except InvalidInput as refusal:
-        assert path.name in str(refusal)
-        assert "Accepted are" in str(refusal)
+    refusal = _refusal(path)
+    assert refusal is None or (path.name in refusal and "Accepted are" in refusal and "\n" not in refusal)
 
 
 @pytest.mark.parametrize("name", FORMATS)

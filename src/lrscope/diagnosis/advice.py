@@ -9,9 +9,16 @@ from lrscope.estimate import Estimate
 
 FINDING_ADVICE: dict[FindingName, str] = {
     "loss_spikes": "Against the spikes, clip the gradient norm at about its median (or halve the peak rate).",
-    "late_divergence": "Against the late divergence, decay the rate before the loss turns, or lower the peak rate by a factor of 3.",
-    "overfitting": "Against the overfitting, stop at the lowest validation loss or regularise more; the training loss does not ask for another rate.",
-    "decays_too_early": "Stretch the decay over the whole run: let the rate reach its end value only at the last update.",
+    "late_divergence": (
+        "Against the late divergence, decay the rate before the loss turns, or lower the peak rate by a factor of 3."
+    ),
+    "overfitting": (
+        "Against the overfitting, stop at the lowest validation loss or regularise more; the training loss does not "
+        "ask for another rate."
+    ),
+    "decays_too_early": (
+        "Stretch the decay over the whole run: let the rate reach its end value only at the last update."
+    ),
     "wasted_warmup": "Shorten the warm-up to about 5 % of the run.",
 }
 """What to do about each finding."""
@@ -49,5 +56,6 @@ def advise(regime: str, factor: Estimate, findings: tuple[Finding, ...], reason:
         if not math.isclose(factor.value, 1.0, rel_tol=0.3) and 1.0 in factor:
             text += f" If you search on, look {factor_text(factor)}."
     else:
-        text = f"{reason or 'The curve does not decide it.'} Log more of the run, or compare with a run at 3 times the rate."
+        why = reason or "The curve does not decide it."
+        text = f"{why} Log more of the run, or compare with a run at 3 times the rate."
     return " ".join([text, *(FINDING_ADVICE[name] for name in FINDING_ADVICE if name in names)])

@@ -35,10 +35,10 @@ class _Sweep:
 def compare(curves: Sequence[Curve]) -> list[Diagnosis]:
     """Judge runs that differ by learning rate relative to each other, in the order given.
 
-    The runs are grouped by what else is known of them (optimizer, batch size, planned steps). Within a group the rule of the
-    sweep names the regimes from the losses over the last 5 % of the steps that the runs share. Where the best run lies at the
-    edge of the rates tried and its own curve says clearly that a better rate lies beyond, that is heeded. Groups of fewer
-    than three runs are judged singly.
+    The runs are grouped by what else is known of them (optimizer, batch size, planned steps). Within a group the rule
+    of the sweep names the regimes from the losses over the last 5 % of the steps that the runs share. Where the best
+    run lies at the edge of the rates tried and its own curve says clearly that a better rate lies beyond, that is
+    heeded. Groups of fewer than three runs are judged singly.
 
     Raises:
         InvalidInput: a run without a logged learning rate.
@@ -46,8 +46,8 @@ def compare(curves: Sequence[Curve]) -> list[Diagnosis]:
     missing = [curve.name for curve in curves if not has_rate(curve)]
     if missing:
         raise InvalidInput(
-            f"Runs are compared by their learning rate, and run '{missing[0]}' has none in its log: add a column 'lr', or "
-            "judge the runs singly."
+            f"Runs are compared by their learning rate, and run '{missing[0]}' has none in its log: add a "
+            "column 'lr', or judge the runs singly."
         )
     result: list[Diagnosis | None] = [None] * len(curves)
     groups: dict[tuple[object, ...], list[int]] = {}
@@ -79,7 +79,7 @@ def _compare_group(curves: list[Curve]) -> list[Diagnosis]:
         sure = 0.9 if len(accepted[i]) == 1 and beyond is None else 0.65
         rest = (1 - sure) / max(1e-9, sum(p for name, p in alone.probabilities.items() if name != verdict))
         flat = sum(p for name, p in alone.probabilities.items() if name != verdict) < 1e-9
-        probabilities = {
+        probabilities: dict[str, float] = {
             name: sure if name == verdict else ((1 - sure) / 3 if flat else rest * alone.probabilities[name])
             for name in REGIMES
         }

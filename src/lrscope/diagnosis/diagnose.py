@@ -37,7 +37,7 @@ BOUNDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """One thing that speaks for the verdict: the feature or finding, its value, and a sentence; `steps` where to look."""
+    """What speaks for the verdict: a feature or finding, its value, and a sentence; `steps` say where to look."""
 
     what: str
     value: float
@@ -55,7 +55,7 @@ class Diagnosis:
 
     name: the curve's. regime: very_high, high, good, low or inconclusive. probabilities: of the four regimes.
     lr_factor: what to multiply the learning rate by. evidence, advice: for the reader. findings: what else was seen.
-    variant: what was read: "loss", "lr" (with the rate), "monitor" (with its measurements), "compare" (with other runs).
+    variant: what was read: "loss", "lr" (with the rate), "monitor" (with its measurements), "compare" (other runs).
     """
 
     name: str
@@ -87,8 +87,8 @@ def ended_not_finite(curve: Curve) -> bool:
 def decide(probabilities: NDArray[np.float64], model: Model) -> NDArray[np.int64]:
     """(…,) the verdict of each row of probabilities (…, 4): an index into REGIMES, or 4 for inconclusive.
 
-    Alarms on good runs cost most: *good* is taken where its probability, times the model's `good_bonus`, is the largest;
-    where the largest probability stays below `doubt`, nothing is.
+    Alarms on good runs cost most: *good* is taken where its probability, times the model's `good_bonus`, is the
+    largest; where the largest probability stays below `doubt`, nothing is.
     """
     weighted = probabilities * np.where(np.array(REGIMES) == "good", model.good_bonus, 1.0)
     verdict = weighted.argmax(-1)

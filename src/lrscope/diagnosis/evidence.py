@@ -14,7 +14,7 @@ from lrscope.diagnosis.shape import Shape
 FloatArray = NDArray[np.float64]
 
 USUAL = {"momentum": -2.0, "sgd": -1.0, "adam": -2.5, "rmsprop": -2.5}
-"""log10 of a middling learning rate per family of optimizers, for small networks: where the scale of rates is centred."""
+"""log10 of a middling learning rate of a family of optimizers, for small networks: the middle of the scale of rates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +41,14 @@ class Record:
             with np.errstate(invalid="ignore"):
                 at_peak = inside & (self.curve.lr >= 0.5 * np.nanmax(self.curve.lr))
             inside = at_peak if at_peak.any() else inside
-        return values[inside]
+        return np.asarray(values[inside])
 
 
 def _median(values: FloatArray, low: float, high: float) -> float:
     return float(np.clip(np.median(values), low, high)) if len(values) else float("nan")
 
 
-# --- the learning rate --------------------------------------------------------------------------------------------------
+# --- the learning rate ---
 
 
 def final_share(r: Record) -> float:
@@ -62,7 +62,7 @@ def middle_share(r: Record) -> float:
 
 
 def decay_drop(r: Record) -> float:
-    """The share of the drop made since the rate fell below half its peak: large = the rate was high before; 0 undecayed."""
+    """The share of the drop made since the rate fell below half its peak: large = the rate was high; 0 undecayed."""
     share, s = r.shape.share, r.shape
     if share is None or share[-1] >= 0.5:
         return 0.0
@@ -99,7 +99,7 @@ RATE_FEATURES: tuple[Callable[[Record], float], ...] = (
 )  # fmt: skip
 
 
-# --- the monitor --------------------------------------------------------------------------------------------------------
+# --- the monitor ---
 
 
 def alpha_late(r: Record) -> float:
@@ -129,7 +129,7 @@ def overshoots(r: Record) -> float:
 
 
 def cosine_late(r: Record) -> float:
-    """The median cosine of the gradients at both ends of a step in the second half: negative = bouncing, 1 = straight."""
+    """The median cosine of the gradients at both ends of a step, second half: negative = bouncing, 1 = straight."""
     return _median(r.measured(r.curve.gradient_cosine, (0.5, 1.0)), -1.0, 1.0)
 
 

@@ -1,7 +1,8 @@
 """What a curve shows of its learning rate, as numbers with a meaning.
 
-Each feature is a small function of the curve's `Shape`. None depends on the loss's unit or on the number of steps; those marked
-(level) compare the loss with zero, which most training losses cannot pass; the others do not change with an offset either.
+Each feature is a small function of the curve's `Shape`. None depends on the loss's unit or on the number of steps;
+those marked (level) compare the loss with zero, which most training losses cannot pass; the others do not change with
+an offset either.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def _log_ratio(a: float, b: float, limit: float = 2.0) -> float:
     return float(np.clip(np.log10(a / b), -limit, limit))
 
 
-# --- how far the loss came --------------------------------------------------------------------------------------------
+# --- how far the loss came ---
 
 
 def end_to_initial(s: Shape) -> float:
@@ -51,7 +52,7 @@ def highest(s: Shape) -> float:
     return float(np.clip(np.log10(1 + max(0.0, max(s.linear.max(), s.log.max()) - s.initial) / s.scale), 0.0, 2.0))
 
 
-# --- when it fell --------------------------------------------------------------------------------------------------------
+# --- when it fell ---
 
 
 def half_time(s: Shape) -> float:
@@ -106,7 +107,7 @@ def curvature(s: Shape) -> float:
     return _log_ratio(max(end_slope(s), 1e-3), max(middle_slope(s), 1e-3), 1.5)
 
 
-# --- how it bounces -------------------------------------------------------------------------------------------------------
+# --- how it bounces ---
 
 
 def window_noise(s: Shape) -> float:
@@ -167,9 +168,9 @@ def memory(s: Shape) -> float:
 
 
 LOSS_FEATURES: tuple[Callable[[Shape], float], ...] = (
-    end_to_initial, learned_nothing, room_left, rebound, highest, half_time, most_time, last_half, last_quarter, end_slope,
-    middle_slope, early_slope, curvature, window_noise, noise_growth, point_noise, noise_to_level, slow_noise,
-    point_noise_growth, spikes, memory,
+    end_to_initial, learned_nothing, room_left, rebound, highest, half_time, most_time, last_half, last_quarter,
+    end_slope, middle_slope, early_slope, curvature, window_noise, noise_growth, point_noise, noise_to_level,
+    slow_noise, point_noise_growth, spikes, memory,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What else a log shows beside its regime: spikes, late divergence, overfitting, a decay too early, a wasted warm-up."""
+"""What else a log shows: spikes, late divergence, overfitting, a decay that comes too early, a wasted warm-up."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def late_divergence(curve: Curve, shape: Shape) -> Finding | None:
     if not_finite and len(shape.loss) < 10:
         return None
     steps = _steps(curve)
-    step = int(steps[min(np.searchsorted(shape.time, (lowest + 1) / len(shape.linear)), len(steps) - 1)])
+    turn = int(np.searchsorted(shape.time, (lowest + 1) / len(shape.linear)))
+    step = int(steps[min(turn, len(steps) - 1)])
     end = "is not finite any more" if not_finite else f"ends {came_back:.0%} of its fall above that"
     return Finding(
         what="late_divergence", value=float(came_back) if not not_finite else float("inf"), steps=(step,),
@@ -98,13 +99,13 @@ def overfitting(curve: Curve, shape: Shape) -> Finding | None:
     share = rise / max(fall, 1e-12)
     return Finding(
         what="overfitting", value=float(share), steps=(int(step[lowest]),),
-        says=f"The validation loss was lowest at step {int(step[lowest])} and has since risen by {min(share, 9.99):.0%} "
-        "of its fall, while the training loss went on falling.",
+        says=f"The validation loss was lowest at step {int(step[lowest])} and has since risen by "
+        f"{min(share, 9.99):.0%} of its fall, while the training loss went on falling.",
     )  # fmt: skip
 
 
 def decays_too_early(curve: Curve, shape: Shape) -> Finding | None:
-    """The rate fell below a tenth of its peak before 60 % of the run, while the loss was falling; it hardly fell after."""
+    """The rate fell below a tenth of its peak before 60 % of the run, and stopped a loss that was still falling."""
     if shape.share is None:
         return None
     peak = int(np.argmax(shape.share))
@@ -118,8 +119,9 @@ def decays_too_early(curve: Curve, shape: Shape) -> Finding | None:
     step = int(_steps(curve)[low[0]])
     return Finding(
         what="decays_too_early", value=at, steps=(step,),
-        says=f"From step {step} on ({at:.0%} of the run) the rate is below a tenth of its peak; the loss was still falling "
-        f"by {before:.0%} of its fall per tenfold of time, and made only {max(0.0, after):.0%} of its fall since.",
+        says=f"From step {step} on ({at:.0%} of the run) the rate is below a tenth of its peak; the loss was "
+        f"still falling by {before:.0%} of its fall per tenfold of time, and made only {max(0.0, after):.0%} of its "
+        "fall since.",
     )  # fmt: skip
 
 

@@ -23,9 +23,9 @@ FloatArray = NDArray[np.float64]
 class Model:
     """One variant: what it reads, and its coefficients.
 
-    A feature x is clipped to [low, high], and enters as z = (x − centre) / spread and max(0, x − knot) / spread for each
-    knot. Regimes: softmax((inputs · coefficients + intercept) / temperature). Factor: 10 to the power of a linear form
-    for each regime.
+    A feature x is clipped to [low, high], and enters as z = (x − centre) / spread and max(0, x − knot) / spread for
+    each knot. Regimes: softmax((inputs · coefficients + intercept) / temperature). Factor: 10 to the power of a linear
+    form for each regime.
     """
 
     variant: str
@@ -45,7 +45,7 @@ class Model:
     good_bonus: float
 
     def inputs(self, features: FloatArray) -> FloatArray:
-        """(…, features · (1 + knots)) what the linear forms take; features that are missing (NaN) are put at the centre."""
+        """(…, features · (1 + knots)) what the linear forms take; missing features (NaN) are put at the centre."""
         x = np.where(np.isnan(features), self.centre, np.clip(features, self.low, self.high))
         parts = [(x - self.centre) / self.spread]
         parts += [np.maximum(0.0, x - knot) / self.spread for knot in self.knots]
@@ -96,7 +96,7 @@ def feature_vector(curve: Curve, shape: Shape, variant: str) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class DivergedRule:
-    """By what factor a rate is off where the loss is not finite: from how long it lived, and from the rate where logged.
+    """By what factor a rate is off where the loss is not finite, from how long it lived and from the rate where logged.
 
     log10 factor = intercept + survived · log10(1 + steps lived) + rate · log10(peak rate over the usual).
     """
@@ -136,5 +136,7 @@ def load_model(variant: str) -> Model:
 
 def model_from_json(variant: str, part: dict[str, Any]) -> Model:
     """A variant's model from its part of model.json."""
-    values = {key: value if isinstance(value, (int, float)) else np.asarray(value) for key, value in part.items()}
+    values: dict[str, Any] = {
+        key: value if isinstance(value, int | float) else np.asarray(value) for key, value in part.items()
+    }
     return Model(**{**values, "variant": variant, "names": tuple(part["names"])})

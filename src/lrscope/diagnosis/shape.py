@@ -25,10 +25,10 @@ LARGEST = 1e30
 class Shape:
     """What the features of a curve are made of.
 
-    time: (points,) share of the run at each finite point, in (0, 1]. loss: (points,). share: (points,) learning rate over
-    its peak, or None. initial: the loss at the start. linear: (40,) means over equal shares of the run. log: (20,) means
-    over logarithmic shares. linear_share: (40,) the mean share of the peak rate. drop: from the initial loss to the
-    lowest window. scale: what differences of the loss are divided by. finite_share: the share of finite points.
+    time: (points,) share of the run at each finite point, in (0, 1]. loss: (points,). share: (points,) learning rate
+    over its peak, or None. initial: the loss at the start. linear: (40,) means over equal shares of the run. log: (20,)
+    means over logarithmic shares. linear_share: (40,) the mean share of the peak rate. drop: from the initial loss to
+    the lowest window. scale: what differences of the loss are divided by. finite_share: the share of finite points.
     """
 
     time: FloatArray
@@ -47,7 +47,7 @@ class Shape:
         return float(self.linear[-2:].mean())
 
     def to_come(self, time: float) -> float:
-        """How much of the drop is still to come at a share of the run (logarithmic windows): (L(time) − L(end)) / scale."""
+        """How much of the drop is still to come at a share of the run: (L(time) − L(end)) / scale."""
         at = float(np.interp(np.log(time), np.log(LOG_TIME), self.log))
         return (at - self.end) / self.scale
 

@@ -25,9 +25,9 @@ def crc32c(data: NDArray[np.uint8]) -> NDArray[np.uint32]:
     crc: NDArray[np.uint32] = np.full(len(data), 0xFFFFFFFF, dtype=np.uint32)
     for byte in np.ascontiguousarray(data.T):
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc ^ np.uint32(0xFFFFFFFF)
+    return (crc ^ 0xFFFFFFFF).astype(np.uint32)
 
 
 def masked(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """The checksum as TFRecord files store it: rotated right by 15 bits plus a constant, modulo 2³²."""
-    return ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
+    return (((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)).astype(np.uint32)

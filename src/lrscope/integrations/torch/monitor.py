@@ -18,15 +18,15 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lrscope.curves.curve import PER_STEP, Curve
+from lrscope.curves.curve import Curve
 from lrscope.diagnosis.diagnose import Diagnosis, diagnose
 from lrscope.errors import InvalidInput, WorkFailed
 from lrscope.integrations.torch.stability import Sharpness, measure_sharpness
@@ -77,7 +77,8 @@ class Monitor:
         optimizer: its step is hooked; weights and gradients are copied at measured steps alone.
         every: steps between measurements (besides a few early ones).
         path: the record as JSON lines, which `read_curves` and `lrscope diagnose` read.
-        on_divergence: "warn" once; "stop" raises `Diverged`; "rewind" goes back to the last good state in memory with the
+        on_divergence: "warn" once; "stop" raises `Diverged`; "rewind" goes back to the last good state in memory with
+        the
             rate times 0.3 (whatever scheduler is at work) and tells it in the record.
         model: with "rewind", its buffers (running means) are put back too.
         tensorboard: a SummaryWriter, for scalars under `lrscope/`.
@@ -107,7 +108,7 @@ class Monitor:
         self.events: list[str] = []
         self.rewinds = 0
         self._model, self._tensorboard = model, tensorboard
-        self._facts = {"optimizer": optimizer_name(optimizer), "batch_size": batch_size, "total_steps": total_steps}
+        self._batch_size, self._total_steps = batch_size, total_steps
         self._rows: list[dict[str, float]] = []
         self._losses: list[float] = []  # without the steps that a rewind undid
         self._before: _Before | None = None
@@ -116,7 +117,7 @@ class Monitor:
         self._lowest, self._warned, self._scale = math.inf, False, 1.0
         self._good: list[tuple[int, Any]] = []
         self._seconds, self._started = 0.0, None  # type: float, float | None
-        self._file = Path(path).open("w", encoding="utf-8") if path is not None else None
+        self._file = open(path, "w", encoding="utf-8") if path is not None else None  # noqa: SIM115  # until close()
         self._written = 0
         self._hooks = [
             optimizer.register_step_pre_hook(self._before_step),
@@ -130,7 +131,8 @@ class Monitor:
 
         Arguments:
             loss: the loss that the update was made for.
-            again: computes the loss of the same batch anew, with the present weights; called at measured steps, for α and
+            again: computes the loss of the same batch anew, with the present weights; called at measured steps, for α
+            and
                 the cosine of the gradients at both ends of the step. Without it they are not measured.
 
         Raises:
@@ -265,18 +267,26 @@ class Monitor:
     def curve(self) -> Curve:
         """The record so far; steps that a rewind undid are left out."""
         rows = [row for row in self._rows if "lost" not in row]
-        series = {
-            name: np.array([row.get(name, math.nan) for row in rows])
-            for name in PER_STEP
-            if name == "lr" or any(name in row for row in rows)
-        }
+
+        def series(name: str) -> NDArray[np.float64] | None:
+            known = name == "lr" or any(name in row for row in rows)
+            return np.array([row.get(name, math.nan) for row in rows]) if known else None
+
         return Curve(
             name=self.name,
-            step=[row["step"] for row in rows],
-            loss=[row["loss"] for row in rows],
-            **series,
-            **self._facts,
-        )  # type: ignore[arg-type]  # lists and facts are checked by Curve
+            step=np.array([row["step"] for row in rows], dtype=np.int64),
+            loss=np.array([row["loss"] for row in rows], dtype=np.float64),
+            optimizer=optimizer_name(self.optimizer),
+            batch_size=self._batch_size,
+            total_steps=self._total_steps,
+            lr=series("lr"),
+            grad_norm=series("grad_norm"),
+            grad_norm_l1=series("grad_norm_l1"),
+            update_ratio=series("update_ratio"),
+            alpha=series("alpha"),
+            gradient_cosine=series("gradient_cosine"),
+            sharpness=series("sharpness"),
+        )
 
     def diagnosis(self) -> Diagnosis:
         """The verdict on the run so far; computed when asked for (about a millisecond)."""
@@ -323,8 +333,7 @@ class Monitor:
         fresh, self._written = self._rows[self._written :], len(self._rows)
         for row in fresh:
             if self._file is not None:
-                extra = self._facts if row["step"] == 0 else {}
-                known = {key: value for key, value in extra.items() if value is not None}
+                known = self._facts() if row["step"] == 0 else {}
                 self._file.write(json.dumps({**row, **known}) + "\n")
             if self._tensorboard is not None:
                 for name, value in row.items():
@@ -332,6 +341,14 @@ class Monitor:
                         self._tensorboard.add_scalar(f"lrscope/{name}", value, int(row["step"]))
         if self._file is not None:
             self._file.flush()
+
+    def _facts(self) -> dict[str, str | int]:
+        facts = {
+            "optimizer": optimizer_name(self.optimizer),
+            "batch_size": self._batch_size,
+            "total_steps": self._total_steps,
+        }
+        return {name: value for name, value in facts.items() if value is not None}
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]

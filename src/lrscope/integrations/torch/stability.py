@@ -28,7 +28,8 @@ def stability_limit(optimizer: Optimizer) -> float:
     """The sharpness that the optimizer can stand at its present rate η.
 
     Gradient descent 2/η; heavy ball (2+2β)/η; Nesterov (2+2β)/((1+2β)η); Adam, of the preconditioned sharpness,
-    (2+2β₁)/((1−β₁)η) = 38/η at β₁ = 0.9; RMSprop, preconditioned, 2/η (Cohen 2021, arXiv 2103.00065; 2022, arXiv 2207.14484).
+    (2+2β₁)/((1−β₁)η) = 38/η at β₁ = 0.9; RMSprop, preconditioned, 2/η (Cohen 2021, arXiv 2103.00065; 2022, arXiv
+    2207.14484).
 
     Raises:
         InvalidInput: an optimizer whose limit is not known.

@@ -34,7 +34,7 @@ def thinned(curve: Curve) -> tuple[list[int], list[float], list[float], list[flo
 
 
 def _loss_axis(curves: Sequence[Curve], title: str = "training loss") -> alt.Y:
-    """From a little below the lowest mean to a little above the usual start, so that what diverges does not flatten the rest."""
+    """From a little below the lowest mean to a little above the usual start: divergence must not flatten the rest."""
     means = [mean for curve in curves if len(mean := np.array(thinned(curve)[1]))]
     if not means:
         return alt.Y("loss:Q", title=title)
@@ -58,13 +58,17 @@ def run_chart(curve: Curve, verdict: Diagnosis) -> TopLevelChart:
     x, y = alt.X("step:Q", title="update", scale=alt.Scale(nice=False)), _loss_axis([curve])
     base = alt.Chart(data(rows)).encode(x)
     layers: list[alt.Chart] = [
-        base.mark_area(color=color, opacity=0.18, clip=True).encode(y.copy(), alt.Y2("high:Q")).transform_calculate(loss="datum.low"),
+        base.transform_calculate(loss="datum.low")
+        .mark_area(color=color, opacity=0.18, clip=True)
+        .encode(y.copy(), alt.Y2("high:Q")),
         base.mark_line(color=color, strokeWidth=2.4, clip=True).encode(y, tooltip=["step:Q", "loss:Q"]),
     ]  # fmt: skip
     if curve.val_step is not None and curve.val_loss is not None and len(curve.val_step):
         values = [{"step": int(s), "loss": float(v)} for s, v in zip(curve.val_step, curve.val_loss, strict=True)]
         layers.append(
-            alt.Chart(data(values)).mark_line(style="muted", strokeDash=[5, 4], clip=True).encode(x, y, tooltip=["step:Q", "loss:Q"])
+            alt.Chart(data(values))
+            .mark_line(style="muted", strokeDash=[5, 4], clip=True)
+            .encode(x, y, tooltip=["step:Q", "loss:Q"])
         )  # fmt: skip
     marks = [
         {"step": step, "text": MARKS[item.what] if k == 0 else ""}
