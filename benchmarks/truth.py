@@ -1,6 +1,6 @@
 """The truth that searches are measured against: dense half-octave grids with three seeds, trained in full.
 
-    python benchmarks/truth.py digits --lr 0.0005:2        # writes benchmarks/truth/digits.csv
+    python -m benchmarks.truth digits diabetes        # writes benchmarks/truth/{digits,diabetes}.csv
 
 A table has one row a run: batch_size, lr, seed, train_loss, val_loss, initial_train_loss, initial_val_loss, seconds.
 A diverged run has an infinite loss. Run again, it goes on where it was.
@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from benchmarks.tasks import TASKS
 
-from lrscope.cli.study import find_study, parse_range
 from lrscope.study.bench import Bench
 from lrscope.study.executors.base import default_workers, make_executor
 from lrscope.study.load import TaskSource, load_file_task
@@ -44,39 +44,45 @@ def read_truth(path: Path) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Train what the table does not have yet."""
+    """Train what the tables do not have yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task")
-    parser.add_argument("--lr", default="0.0001:2", help="LOW:HIGH")
+    parser.add_argument("task", nargs="*", default=[*TASKS], help=", ".join(TASKS))
     parser.add_argument("--workers", type=int, default=default_workers())
     arguments = parser.parse_args()
-    folder, reference = find_study(arguments.task, None)
-    path = FOLDER / f"{folder.name}.csv"
+    for name in arguments.task:
+        make_truth(name, arguments.workers)
+
+
+def make_truth(name: str, workers: int) -> None:
+    """Train what the table of a task does not have yet."""
+    task, path = TASKS[name], FOLDER / f"{name}.csv"
     path.parent.mkdir(exist_ok=True)
     done = set()
     if path.exists():
         known = read_truth(path)
         keys = zip(known["batch_size"], known["lr"], known["seed"], strict=True)
         done = {(int(size), float(lr), int(seed)) for size, lr, seed in keys}
-    bench = Bench(load_file_task(reference))
+    bench = Bench(load_file_task(task.reference))
     trials = [
         Trial(batch_size=size, peak_lr=lr, schedule=DEFAULT_SCHEDULE, seed=seed, total_steps=steps, stop_at=steps)
         for seed in range(SEEDS)
         for size in bench.task.batch_sizes
-        for lr in half_octaves(*parse_range(arguments.lr))
+        for lr in half_octaves(*task.lr)
         if (size, float(f"{lr:.9g}"), seed) not in done
         for steps in [bench.task.total_steps(size, bench.train_examples)]
     ]
+    if not trials:
+        return
     new = not path.exists()
     with (
         path.open("a", newline="") as file,
-        make_executor("local", TaskSource.of(reference), "loop", arguments.workers) as executor,
+        make_executor("local", TaskSource.of(task.reference), "loop", workers) as executor,
     ):
         writer = csv.writer(file)
         if new:
             writer.writerow(FIELDS)
         for number, (result,) in enumerate(executor.run([(trial,) for trial in trials]), 1):
-            values = [getattr(result, name) for name in FIELDS[3:]]
+            values = [getattr(result, field) for field in FIELDS[3:]]
             key = [result.trial.batch_size, f"{result.trial.peak_lr:.9g}", result.trial.seed]
             writer.writerow([*key, *("" if value is None else f"{value:.6g}" for value in values)])
             file.flush()

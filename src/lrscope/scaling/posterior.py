@@ -2,7 +2,7 @@
 
 Around its minimum the loss is L(x) = c + k·φ(x − m; a), x = log₂ η, the linex shape φ(d; a) = (e^{ad} − 1 − ad)/a²:
 a parabola at a = 0; for a > 0 it leaves the minimum linearly to the left and exponentially to the right, as training
-losses do before they diverge. m and a live on grids together with the noise σ; c and k follow by least squares.
+losses do before they diverge. m, a, k and the noise σ live on grids; c is integrated out.
 
 A point counts with variance σ²/n + (τ e (1 + e/E))², e its excess over the best point and E the excess where the shape
 no longer holds: what happens far from the minimum (the cliff, the far left) is neither ignored by decree nor able to
@@ -13,7 +13,6 @@ keeps an interval honest when there are as many points as parameters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,10 @@ SKEWS: Floats = np.array([-0.4, -0.2, 0.0, 0.2, 0.4, 0.7, 1.0, 1.5])
 SKEW_MEAN, SKEW_SD = 0.3, 0.5
 SHAPE_ERROR = 0.15  # τ: how far the linex shape is trusted, as a share of the excess
 SHAPE_RANGE = 16.0  # E, in units of the excess one octave from the best point
-FARTHEST = 1e4  # in the same units: points farther off say nothing at all
-NOISE_MEAN, NOISE_SD = -2.0, 1.2  # log of σ over the excess one octave from the best point
+STEEPER = 4.0
+NOISE_MEAN, NOISE_SD = -1.5, 1.0  # log of σ over the excess one octave from the best point
+CURVATURE_MEAN, CURVATURE_SD = 0.7, 1.5  # log of k over the same excess
+CURVATURE_GRID: Floats = np.linspace(CURVATURE_MEAN - 2 * CURVATURE_SD, CURVATURE_MEAN + 2 * CURVATURE_SD, 25)
 NOISE_GRID: Floats = np.linspace(NOISE_MEAN - 2.5 * NOISE_SD, NOISE_MEAN + 2.5 * NOISE_SD, 9)
 MARGIN_OCTAVES = 3.0  # how far outside the tested rates an optimum is thought possible
 GRID = 121
@@ -75,14 +76,33 @@ class _Points:
 
 
 def octave_excess(x: Floats, y: Floats) -> float:
-    """The larger excess one octave left and right of the best point; of its nearest points where both are outside."""
+    """How much is lost an octave from the best point, by the points on either side of it (linear between them).
+
+    To the left an excess at d octaves counts as excess/d², the largest up to three octaves away, so that noise in one
+    point does not set it. A cliff must not either: the steeper side counts for STEEPER times the other at most.
+    """
     best = int(np.argmin(y))
     excess = y - y[best]
-    sides = [float(np.interp(x[best] + step, x, excess)) for step in (-1.0, 1.0) if x[0] <= x[best] + step <= x[-1]]
-    scale = max(sides) if sides else 0.0
+    sides = []
+    for reach in (np.array([-1.0, -2.0, -3.0]), np.array([1.0])):
+        reach = reach[(x[best] + reach >= x[0]) & (x[best] + reach <= x[-1])]
+        if reach.size:
+            sides.append(float(np.max(np.interp(x[best] + reach, x, excess) / reach**2)))
+    scale = min(max(sides), STEEPER * min(sides)) if sides else 0.0
     if scale <= 0.0:
         scale = float(np.max(np.sort(excess)[:3]))
     return max(scale, 1e-12 * max(1.0, abs(float(y[best]))))
+
+
+def _near(excess: Floats, scale: float) -> NDArray[np.bool_]:
+    """The points around the best that the shape may speak of, and the next on either side whatever it is."""
+    best = int(np.argmin(excess))
+    far = np.flatnonzero(excess > SHAPE_RANGE * scale)
+    left, right = far[far < best], far[far > best]
+    first = int(left[-1]) + 1 if left.size else 0
+    last = int(right[0]) - 1 if right.size else excess.size - 1
+    index = np.arange(excess.size)
+    return (index >= min(first, best - 1)) & (index <= max(last, best + 1))
 
 
 def sample_posterior(
@@ -99,7 +119,7 @@ def sample_posterior(
     """Draw curves that the points (x ascending) agree with; the optimum is below `upper`, log₂ η of a diverged run."""
     scale = octave_excess(x, y)
     excess = y - y.min()
-    near = excess <= FARTHEST * scale
+    near = _near(excess, scale)
     x, y, runs, excess = x[near], y[near], runs[near], excess[near]
     points = _Points(
         x=x,
@@ -112,17 +132,25 @@ def sample_posterior(
     )
     low, high = x[0] - MARGIN_OCTAVES, x[-1] + MARGIN_OCTAVES if upper is None else upper
     coarse = np.linspace(low, high, GRID)
-    log_density = _log_density(points, coarse)[0]
-    mass = np.exp(log_density - log_density.max()).sum(axis=(1, 2))
+    log_density = _evaluate(points, coarse).log_density
+    mass = np.exp(log_density - log_density.max()).sum(axis=(1, 2, 3))
     likely = coarse[mass > 1e-4 * mass.max()]
     step = coarse[1] - coarse[0]
     fine = np.linspace(max(low, likely[0] - step), min(high, likely[-1] + step), GRID)
-    log_density, curvature, bottom, bottom_sd = _log_density(points, fine)
-    return _draw(points, fine, log_density, curvature, bottom, bottom_sd, draws, rng)
+    return _draw(points, fine, _evaluate(points, fine), draws, rng)
 
 
-def _log_density(points: _Points, minima: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Log posterior, curvature and bottom over (minima, SKEWS, NOISE_GRID); the bottom's deviation over NOISE_GRID."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Grid:
+    """Log posterior over (minima, SKEWS, NOISE_GRID, CURVATURES); bottom given the rest: mean_y − k·mean_shape."""
+
+    log_density: Floats  # (m, a, s, k)
+    mean_y: Floats  # (s,)
+    mean_shape: Floats  # (m, a, s)
+    bottom_sd: Floats  # (s,)
+
+
+def _evaluate(points: _Points, minima: Floats) -> _Grid:
     shape = linex(points.x - minima[:, None, None], SKEWS[None, :, None])  # (m, a, n)
     noise = points.scale * np.exp(NOISE_GRID)
     variance = noise[:, None] ** 2 / points.runs + points.shape_sd**2  # (s, n)
@@ -131,38 +159,32 @@ def _log_density(points: _Points, minima: Floats) -> tuple[Floats, Floats, Float
     mean_y = weight @ points.y / total
     centred = points.y - mean_y[:, None]  # (s, n)
     mean_shape = np.einsum("man,sn->mas", shape, weight) / total
-    second = np.einsum("man,sn->mas", shape**2, weight)
-    spread = np.maximum(second - total * mean_shape**2, 1e-9 * second + 1e-200)  # 0 where the points lie evenly about m
+    spread = np.maximum(np.einsum("man,sn->mas", shape**2, weight) - total * mean_shape**2, 0.0)
     product = np.einsum("man,sn->mas", shape, weight * centred)
-    curvature = np.maximum(product / spread, 0.0)
-    misfit = np.maximum((weight * centred**2).sum(axis=1) - 2 * curvature * product + curvature**2 * spread, 0.0)
-    log_density = -0.5 * misfit - 0.5 * np.log(variance).sum(axis=1)
-    log_density += -0.5 * ((NOISE_GRID - NOISE_MEAN) / NOISE_SD) ** 2
-    log_density += -0.5 * ((SKEWS[:, None] - SKEW_MEAN) / SKEW_SD) ** 2
+    k = points.scale * np.exp(CURVATURE_GRID)
+    misfit = (weight * centred**2).sum(axis=1)[:, None] - 2 * k * product[..., None] + k**2 * spread[..., None]
+    prior_s = -0.5 * np.log(variance).sum(axis=1) - 0.5 * np.log(total)
+    prior_s -= 0.5 * ((NOISE_GRID - NOISE_MEAN) / NOISE_SD) ** 2
     if points.replicate_dof:
-        log_density += -0.5 * points.replicate_ss / noise**2 - points.replicate_dof * np.log(noise)
-    return log_density, curvature, mean_y - curvature * mean_shape, 1.0 / np.sqrt(total)
+        prior_s -= 0.5 * points.replicate_ss / noise**2 + points.replicate_dof * np.log(noise)
+    log_density = -0.5 * misfit + prior_s[:, None]
+    log_density -= 0.5 * ((CURVATURE_GRID - CURVATURE_MEAN) / CURVATURE_SD) ** 2
+    log_density -= 0.5 * ((SKEWS[:, None, None] - SKEW_MEAN) / SKEW_SD) ** 2
+    return _Grid(log_density=log_density, mean_y=mean_y, mean_shape=mean_shape, bottom_sd=1.0 / np.sqrt(total))
 
 
-def _draw(
-    points: _Points,
-    minima: Floats,
-    log_density: Floats,
-    curvature: Floats,
-    bottom: Floats,
-    bottom_sd: Floats,
-    draws: int,
-    rng: np.random.Generator,
-) -> CurvePosterior:
-    cumulative = np.cumsum(np.exp(log_density - log_density.max()).ravel())
+def _draw(points: _Points, minima: Floats, grid: _Grid, draws: int, rng: np.random.Generator) -> CurvePosterior:
+    cumulative = np.cumsum(np.exp(grid.log_density - grid.log_density.max()).ravel())
     levels = (np.arange(draws) + rng.random()) / draws * cumulative[-1]  # systematic: little Monte Carlo noise
     chosen = np.minimum(np.searchsorted(cumulative, levels), cumulative.size - 1)
-    at: Any = np.unravel_index(chosen, log_density.shape)
-    jitter = (rng.random(draws) - 0.5) * (minima[1] - minima[0])
+    m, a, s, k = np.unravel_index(chosen, grid.log_density.shape)
+    jitter = rng.random((2, draws)) - 0.5  # within a step of the grid
+    curvature = points.scale * np.exp(CURVATURE_GRID[k] + jitter[0] * (CURVATURE_GRID[1] - CURVATURE_GRID[0]))
+    bottom = grid.mean_y[s] - curvature * grid.mean_shape[m, a, s]
     return CurvePosterior(
-        minimum=np.clip(minima[at[0]] + jitter, minima[0], minima[-1]),
-        curvature=curvature[at],
-        skew=SKEWS[at[1]],
-        bottom=bottom[at] + rng.standard_normal(draws) * bottom_sd[at[2]],
-        noise=points.scale * np.exp(NOISE_GRID[at[2]]),
+        minimum=np.clip(minima[m] + jitter[1] * (minima[1] - minima[0]), minima[0], minima[-1]),
+        curvature=curvature,
+        skew=SKEWS[a],
+        bottom=bottom + rng.standard_normal(draws) * grid.bottom_sd[s],
+        noise=points.scale * np.exp(NOISE_GRID[s]),
     )

@@ -26,6 +26,7 @@ SHORT_EXCESS = 1.0  # octaves that the best short run is expected to lie above t
 PRIOR_EXPONENT = 0.5  # of the optimum's power law in the batch size, before two optima are known
 PRIOR_OCTAVES = 2.0  # that this exponent counts as, in the fit of the power law: a spread of batch sizes
 GRID_PER_OCTAVE = 4
+DECIMALS = 9  # of an octave, that tell one rate from another
 LEARNED_NOTHING = 0.05  # a run that made less than this share of the best run's progress
 MAX_FULL_RATES = 6
 
@@ -202,6 +203,11 @@ def snap(octave: float) -> float:
     return round(octave * GRID_PER_OCTAVE) / GRID_PER_OCTAVE
 
 
+def octave_of(trial: Trial) -> float:
+    """log₂ of a trial's peak rate, without the rounding of a power and a logarithm."""
+    return round(math.log2(trial.peak_lr), DECIMALS)
+
+
 class _View:
     """One cell, as the observations so far show it. Octaves are log₂ of the learning rate.
 
@@ -217,9 +223,7 @@ class _View:
         self.low, self.high = math.log2(space.lr_low), math.log2(space.lr_high)
         mine = [seen for seen in observations if _is_of(seen.trial, cell)]
         self.full = [seen for seen in mine if _is_full(seen.trial, space)]
-        self.short = {
-            snap(math.log2(seen.trial.peak_lr)): seen.train_loss for seen in mine if not _is_full(seen.trial, space)
-        }
+        self.short = {octave_of(seen.trial): seen.train_loss for seen in mine if not _is_full(seen.trial, space)}
         self.full_steps = space.total_steps[cell.batch_size]
         self.short_steps = min(self.full_steps, max(SHORTEST_STEPS, math.ceil(self.full_steps / COMPRESSION)))
         self.losses = self._mean_losses()
@@ -230,7 +234,7 @@ class _View:
         """Octave -> mean loss over seeds of the full runs; inf where any diverged."""
         grouped: dict[float, list[float]] = {}
         for seen in self.full:
-            grouped.setdefault(snap(math.log2(seen.trial.peak_lr)), []).append(seen.loss)
+            grouped.setdefault(octave_of(seen.trial), []).append(seen.loss)
         return {octave: float(np.mean(losses)) for octave, losses in grouped.items()}
 
     @property
@@ -256,9 +260,7 @@ class _View:
         if start is None:
             return self._full_runs(FIRST_LOOK)
         start = min(max(start, self.low + 0.5), self.high - 0.5)
-        return self._full_runs([start - 0.5, start + 0.5]) or self._full_runs(
-            [(self.low + self.high) / 2], snapped=False
-        )
+        return self._full_runs([start - 0.5, start + 0.5])
 
     def _short_best(self) -> float | None:
         finite = {octave: loss for octave, loss in self.short.items() if math.isfinite(loss)}
@@ -267,7 +269,7 @@ class _View:
     def _next_short(self) -> list[float]:
         """Short runs until the best has a neighbour an octave away on either side."""
         if not self.short:
-            return self._allowed(FIRST_LOOK) or self._allowed([(self.low + self.high) / 2])
+            return self._allowed(FIRST_LOOK)
         best = self._short_best()
         if best is None:
             wanted = [min(self.short) - 3, min(self.short) - 6]
@@ -319,22 +321,23 @@ class _View:
         """The next seed at the best rate and its better neighbour: the pair that decides."""
         near = [octave for octave in self.losses if octave != self.best and abs(octave - (self.best or 0.0)) <= 1]
         pair = [octave for octave in (self.best, *sorted(near, key=lambda octave: self.losses[octave])[:1]) if octave]
-        done = {(snap(math.log2(seen.trial.peak_lr)), seen.trial.seed) for seen in self.full}
+        done = {(octave_of(seen.trial), seen.trial.seed) for seen in self.full}
         for number in range(1, self.space.seeds):
             missing = [octave for octave in pair if (octave, self.space.base_seed + number) not in done]
             if missing:
                 return [self._trial(octave, self.full_steps, number) for octave in missing]
         return []
 
-    def _full_runs(self, octaves: Sequence[float], snapped: bool = True) -> list[Trial]:
-        """Full runs on the first seed at those octaves that are allowed and new."""
-        wanted = self._allowed(octaves) if snapped else list(octaves)
-        return [self._trial(octave, self.full_steps, 0) for octave in wanted if octave not in self.losses]
+    def _full_runs(self, octaves: Sequence[float]) -> list[Trial]:
+        """Full runs on the first seed at those octaves that are new."""
+        return [
+            self._trial(octave, self.full_steps, 0) for octave in self._allowed(octaves) if octave not in self.losses
+        ]
 
     def _allowed(self, octaves: Sequence[float]) -> list[float]:
-        """The octaves within the range, on the grid."""
-        grid = [snap(octave) for octave in octaves]
-        return [octave for octave in dict.fromkeys(grid) if self.low - 1e-9 <= octave <= self.high + 1e-9]
+        """The octaves on the grid; those outside the range become its ends."""
+        clipped = [min(max(snap(octave), self.low), self.high) for octave in octaves]
+        return list(dict.fromkeys(round(octave, DECIMALS) for octave in clipped))
 
     def _trial(self, octave: float, steps: int, seed: int) -> Trial:
         return Trial(

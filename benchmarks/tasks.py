@@ -1,0 +1,257 @@
+"""Small training jobs that searches are measured on: they differ in data, model, loss and optimizer.
+
+`TASKS` names them, the bundled ones included, with the range of the dense grid that is their truth. Those with
+`held_out=True` are never looked at while a search is tuned: they are for the figures at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lrscope.study.task import Task
+from lrscope.tasks import BUNDLED
+from lrscope.tasks.text import pydoc_text
+
+Tensors = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthTask:
+    """A task, where it is, and the learning rates of its dense grid."""
+
+    reference: str
+    lr: tuple[float, float]
+    held_out: bool = False
+
+
+def _here(function: str, low: float, high: float, held_out: bool = False) -> TruthTask:
+    return TruthTask(reference=f"{Path(__file__).resolve()}:{function}", lr=(low, high), held_out=held_out)
+
+
+def breast_cancer() -> Task:
+    """569 tumours, 30 measurements (scikit-learn): a tanh MLP, binary cross-entropy, SGD with momentum."""
+    from sklearn.datasets import load_breast_cancer
+
+    inputs, targets = load_breast_cancer(return_X_y=True)
+    train, validation = _split(_standardised(inputs), torch.tensor(targets, dtype=torch.float32))
+    return Task(
+        name="breast-cancer",
+        model=lambda: nn.Sequential(nn.Linear(30, 32), nn.Tanh(), nn.Linear(32, 1), nn.Flatten(0)),
+        loss=F.binary_cross_entropy_with_logits,
+        train=train,
+        validation=validation,
+        optimizer="sgd",
+        epochs=16,
+        batch_sizes=(4, 16, 64),
+    )
+
+
+def diabetes() -> Task:
+    """442 patients, 10 measurements (scikit-learn): an MLP, squared error, Adam; no validation data."""
+    from sklearn.datasets import load_diabetes
+
+    inputs, targets = load_diabetes(return_X_y=True)
+    return Task(
+        name="diabetes",
+        model=lambda: nn.Sequential(
+            nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1), nn.Flatten(0)
+        ),
+        loss=F.mse_loss,
+        train=(_standardised(inputs), _standardised(targets)),
+        optimizer=lambda parameters, lr: torch.optim.Adam(parameters, lr=lr),
+        epochs=15,
+        batch_sizes=(8, 32, 128),
+    )
+
+
+def teacher_student() -> Task:
+    """A planted network's noisy outputs, a wider student, squared error, Nesterov momentum; a budget in examples."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(4000, 24, generator=generator)
+    first, second = torch.randn(24, 8, generator=generator), torch.randn(8, generator=generator)
+    targets = torch.tanh(inputs @ first / math.sqrt(24)) @ second + 0.3 * torch.randn(4000, generator=generator)
+    train, validation = _split(inputs, targets)
+    return Task(
+        name="teacher-student",
+        model=lambda: nn.Sequential(nn.Linear(24, 64), nn.Tanh(), nn.Linear(64, 1), nn.Flatten(0)),
+        loss=F.mse_loss,
+        train=train,
+        validation=validation,
+        optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9, nesterov=True),
+        examples=24_000,
+        batch_sizes=(16, 64, 256),
+    )
+
+
+def autoencoder() -> Task:
+    """The digits through a bottleneck of 12, squared error, RMSprop."""
+    images = _digit_images()
+    return Task(
+        name="autoencoder",
+        model=lambda: nn.Sequential(nn.Linear(64, 64), nn.GELU(), nn.Linear(64, 12), nn.Linear(12, 64), nn.Sigmoid()),
+        loss=F.mse_loss,
+        train=(images[360:], images[360:]),
+        validation=(images[:360], images[:360]),
+        optimizer=lambda parameters, lr: torch.optim.RMSprop(parameters, lr=lr),
+        epochs=12,
+        batch_sizes=(16, 64, 256),
+    )
+
+
+def batchnorm_cnn() -> Task:
+    """Odd against even digits, a strided CNN with BatchNorm, label smoothing, SGD with momentum and weight decay."""
+    from sklearn.datasets import load_digits
+
+    images = _digit_images().reshape(-1, 1, 8, 8)
+    labels = torch.tensor(load_digits().target % 2)[_order(1797)]
+    return Task(
+        name="batchnorm-cnn",
+        model=lambda: nn.Sequential(
+            nn.Conv2d(1, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.Flatten(), nn.Linear(64, 2),
+        ),
+        loss=lambda outputs, targets: F.cross_entropy(outputs, targets, label_smoothing=0.1),
+        train=(images[360:], labels[360:]),
+        validation=(images[:360], labels[:360]),
+        optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=5e-4),
+        epochs=8,
+        batch_sizes=(16, 48, 144),
+    )  # fmt: skip
+
+
+def transformer_text() -> Task:
+    """The next character of CPython's documentation by a one-layer transformer, AdamW, clipped gradients."""
+    bundled = pydoc_text()
+    (inputs, targets), validation = bundled.train, bundled.validation
+    return Task(
+        name="transformer-text",
+        model=_Transformer,
+        loss=F.cross_entropy,
+        train=(inputs[::3], targets[::3]),
+        validation=tuple(part[::4] for part in validation),
+        optimizer="adamw",
+        clip_norm=1.0,
+        epochs=1,
+        batch_sizes=(16, 48, 144),
+    )
+
+
+def photo_patches() -> Task:
+    """Which of two photographs (scikit-learn's) a 12×12 patch is from: a plain CNN, SGD with momentum."""
+    from sklearn.datasets import load_sample_images
+
+    draw = np.random.default_rng(1)
+    patches, labels = [], []
+    for label, photo in enumerate(load_sample_images().images):
+        pixels = photo[: photo.shape[0] // 4 * 4, : photo.shape[1] // 4 * 4].astype(np.float32)
+        pixels = pixels.reshape(pixels.shape[0] // 4, 4, pixels.shape[1] // 4, 4, 3).mean((1, 3))
+        for row, column in zip(
+            draw.integers(0, len(pixels) - 12, 900), draw.integers(0, pixels.shape[1] - 12, 900), strict=True
+        ):
+            patches.append(pixels[row : row + 12, column : column + 12].transpose(2, 0, 1) / 255 - 0.5)
+            labels.append(label)
+    train, validation = _split(torch.from_numpy(np.stack(patches)), torch.tensor(labels))
+    return Task(
+        name="photo-patches",
+        model=lambda: nn.Sequential(
+            nn.Conv2d(3, 12, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(12, 24, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Flatten(), nn.Linear(24 * 9, 2),
+        ),
+        loss=F.cross_entropy,
+        train=train,
+        validation=validation,
+        optimizer="sgd",
+        epochs=8,
+        batch_sizes=(16, 64, 256),
+    )  # fmt: skip
+
+
+def photo_pixels() -> Task:
+    """A photograph's colours by coordinates: Fourier features, an MLP, squared error, NAdam; a budget in steps."""
+    from sklearn.datasets import load_sample_image
+
+    photo = torch.tensor(load_sample_image("flower.jpg")[::6, ::6].copy(), dtype=torch.float32) / 255 - 0.5
+    height, width, _ = photo.shape
+    grid = torch.stack(torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij"), -1)
+    waves = grid.reshape(-1, 2) @ (4 * torch.randn(2, 24, generator=torch.Generator().manual_seed(2)))
+    train, validation = _split(torch.cat([waves.sin(), waves.cos()], 1), photo.reshape(-1, 3))
+    return Task(
+        name="photo-pixels",
+        model=lambda: nn.Sequential(nn.Linear(48, 48), nn.SiLU(), nn.Linear(48, 48), nn.SiLU(), nn.Linear(48, 3)),
+        loss=F.mse_loss,
+        train=train,
+        validation=validation,
+        optimizer=lambda parameters, lr: torch.optim.NAdam(parameters, lr=lr),
+        steps=600,
+        batch_sizes=(16, 64, 256),
+    )
+
+
+class _Transformer(nn.Module):
+    """One pre-norm block with causal attention over 16 characters; the last position predicts the next."""
+
+    def __init__(self, vocabulary: int = 96, context: int = 16, width: int = 32) -> None:
+        super().__init__()
+        self.token, self.place = nn.Embedding(vocabulary, width), nn.Parameter(0.02 * torch.randn(context, width))
+        self.first_norm, self.second_norm, self.last_norm = (nn.LayerNorm(width) for _ in range(3))
+        self.query, self.key_value, self.mixed = (nn.Linear(width, size) for size in (width, 2 * width, width))
+        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.output = nn.Linear(width, vocabulary)
+
+    def forward(self, characters: torch.Tensor) -> torch.Tensor:
+        """(B, 16) characters -> (B, 96) logits of the next."""
+        x = self.token(characters) + self.place
+        normed = self.first_norm(x)
+        query, key, value = (
+            part.unflatten(2, (4, -1)).transpose(1, 2)
+            for part in (self.query(normed), *self.key_value(normed).chunk(2, dim=2))
+        )
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.mixed(attended.transpose(1, 2).flatten(2))
+        x = x + self.feed(self.second_norm(x))
+        return self.output(self.last_norm(x[:, -1]))
+
+
+def _digit_images() -> torch.Tensor:
+    """The 1,797 digits in a random order that is always the same, (1797, 64) in [0, 1]."""
+    from sklearn.datasets import load_digits
+
+    return torch.tensor(load_digits().data, dtype=torch.float32)[_order(1797)] / 16
+
+
+def _standardised(values: np.ndarray) -> torch.Tensor:
+    return torch.tensor((values - values.mean(0)) / values.std(0), dtype=torch.float32)
+
+
+def _order(count: int) -> torch.Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))
+
+
+def _split(inputs: torch.Tensor, targets: torch.Tensor) -> tuple[Tensors, Tensors]:
+    """Training data, and the fifth that is held out for validation, at random but always the same."""
+    order = _order(len(inputs))
+    train, validation = order[len(order) // 5 :], order[: len(order) // 5]
+    return (inputs[train], targets[train]), (inputs[validation], targets[validation])
+
+
+TASKS = {
+    "digits": TruthTask(reference=BUNDLED["digits"].reference, lr=(0.0005, 2)),
+    "digits-adamw": TruthTask(reference=BUNDLED["digits-adamw"].reference, lr=(6e-5, 2)),
+    "pydoc-text": TruthTask(reference=BUNDLED["pydoc-text"].reference, lr=(6e-5, 2)),
+    "breast-cancer": _here("breast_cancer", 1e-3, 16),
+    "diabetes": _here("diabetes", 6e-5, 1),
+    "teacher-student": _here("teacher_student", 5e-4, 2),
+    "autoencoder": _here("autoencoder", 3e-5, 0.5),
+    "batchnorm-cnn": _here("batchnorm_cnn", 1e-3, 16),
+    "transformer-text": _here("transformer_text", 1e-4, 1, held_out=True),
+    "photo-patches": _here("photo_patches", 5e-4, 2, held_out=True),
+    "photo-pixels": _here("photo_pixels", 6e-5, 1, held_out=True),
+}
