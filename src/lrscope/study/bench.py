@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import random
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from lrscope.errors import InvalidTask
 from lrscope.study.data import Examples
 from lrscope.study.load import run_user_code
+from lrscope.study.seeding import DATA, EPOCHS, EVALUATION, SUBSET, TRAINING, WEIGHTS, isolated_rng, stream_seed
 from lrscope.study.task import Task
 
 EVALUATION_BATCH = 512
-_WEIGHTS, _TRAINING, _SUBSET = 0, 1, 2  # separate streams of random numbers of one seed
 
 
 class Bench:
@@ -31,8 +30,9 @@ class Bench:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.device = choose_device(task.device)
-        self.train = task.open_train().to(self.device)
-        validation = task.open_validation()
+        with isolated_rng(stream_seed(0, DATA)):  # a shuffling loader is read in one order, in every process
+            self.train = task.open_train().to(self.device)
+            validation = task.open_validation()
         self.validation = None if validation is None else validation.to(self.device)
         self._initial: dict[tuple[int, int | None], tuple[float, float | None]] = {}
 
@@ -43,7 +43,7 @@ class Bench:
 
     def make_model(self, seed: int) -> nn.Module:
         """The model with the initial weights of a seed, on the device."""
-        with isolated_rng(stream_seed(seed, _WEIGHTS)):
+        with isolated_rng(stream_seed(seed, WEIGHTS)):
             model = run_user_code("The task's 'model'", self.task.model)
         if not isinstance(model, nn.Module):
             raise InvalidTask(
@@ -53,11 +53,13 @@ class Bench:
 
     def training_rng(self, seed: int) -> AbstractContextManager[None]:
         """The random numbers of a training run: dropout, augmentation. Alike for every batch size and rate."""
-        return isolated_rng(stream_seed(seed, _TRAINING))
+        return isolated_rng(stream_seed(seed, TRAINING))
 
     def make_optimizer(self, model: nn.Module, lr: float) -> torch.optim.Optimizer:
         """The task's optimizer over the model's parameters at a learning rate."""
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if not parameters:
+            raise InvalidTask(f"The model of task '{self.task.name}' must have parameters to train. Got none.")
         kind = self.task.optimizer
         fused = self.device.type in ("cpu", "cuda")
         if kind == "sgd":
@@ -93,14 +95,12 @@ class Bench:
         model.eval()
         totals: dict[str, float] = {}
         seen = 0
-        with torch.no_grad():
+        with torch.no_grad(), isolated_rng(stream_seed(0, EVALUATION)):
             for indices in self._passes(len(examples), limit):
-                batch = examples.batch(indices)
-                count = len(indices)
-                values = self._losses_and_metrics(model, batch, metrics)
+                values = self._losses_and_metrics(model, examples.batch(indices), metrics)
                 for name, value in values.items():
-                    totals[name] = totals.get(name, 0.0) + value * count
-                seen += count
+                    totals[name] = totals.get(name, 0.0) + value * len(indices)
+                seen += len(indices)
         model.train(was_training)
         means = {name: total / seen for name, total in totals.items()}
         return means.pop("loss"), means
@@ -127,31 +127,67 @@ class Bench:
         return self._initial[key]
 
     def check(self, batch_size: int) -> None:
-        """One forward and backward pass, so that a task that cannot train says so before a study begins."""
+        """One update and one evaluation, so that a task that cannot train says so before a study begins.
+
+        Raises:
+            InvalidTask: with one sentence, the user's own error in it where there is one.
+        """
         self.task.total_steps(batch_size, self.train_examples)
         model = self.make_model(0)
-        batch = run_user_code(
-            "The task's training data", self.train.batch, torch.arange(min(batch_size, self.train_examples))
-        )
+        if any(one is other for one, other in zip(model.parameters(), self.make_model(0).parameters(), strict=False)):
+            raise InvalidTask(
+                f"The 'model' of task '{self.task.name}' must make a new model at each call: runs would go on from "
+                "each other's weights."
+            )
+        optimizer = self.make_optimizer(model, 1e-3)
+        self._check_rate_is_used(optimizer, model)
+        loss = self._check_loss(model, batch_size)
+        run_user_code("The task's backward pass", loss.backward)
+        run_user_code("The update of the task's optimizer", optimizer.step)
+        if self.validation is not None:
+            few = torch.arange(min(2, len(self.validation)))
+            first = run_user_code("The task's validation data", self.validation.batch, few)
+            self._check_pair(first)
+            model.eval()
+            with torch.no_grad():
+                run_user_code("The task's loss on the validation data", self._losses_and_metrics, model, first, True)
+
+    def _check_loss(self, model: nn.Module, batch_size: int) -> torch.Tensor:
+        """The loss of the first batch in training mode: a finite scalar that depends on the parameters."""
+        rows = torch.arange(min(batch_size, self.train_examples), device=self.device)
+        batch = run_user_code("The task's training data", self.train.batch, rows)
+        self._check_pair(batch)
+        with self.training_rng(0):
+            model.train()
+            loss = run_user_code("The task's loss", self.batch_loss, model, batch)
+        name = self.task.name
+        if not torch.is_tensor(loss) or loss.numel() != 1:
+            got = f"a tensor of shape {tuple(loss.shape)}" if torch.is_tensor(loss) else type(loss).__name__
+            raise InvalidTask(f"The loss of task '{name}' must be a scalar tensor. Got {got}.")
+        if not loss.requires_grad:
+            raise InvalidTask(f"The loss of task '{name}' must depend on the model's parameters.")
+        if not math.isfinite(loss.item()):
+            raise InvalidTask(
+                f"The loss of task '{name}' must be finite before the first update. Got {loss.item()} on the first "
+                f"{len(rows)} training examples at the initial weights: look at the model and the loss."
+            )
+        return loss
+
+    def _check_pair(self, batch: Any) -> None:
         if self.task.loss is not None and not (isinstance(batch, (tuple, list)) and len(batch) == 2):
             raise InvalidTask(
                 f"With 'loss', a batch of task '{self.task.name}' must be (inputs, targets). "
                 f"Got {type(batch).__name__}: give 'batch_loss' for any other kind."
             )
-        with self.training_rng(0):
-            model.train()
-            loss = run_user_code("The task's loss", self.batch_loss, model, batch)
-        if not torch.is_tensor(loss) or loss.numel() != 1:
-            got = f"a tensor of shape {tuple(loss.shape)}" if torch.is_tensor(loss) else type(loss).__name__
-            raise InvalidTask(f"The loss of task '{self.task.name}' must be a scalar tensor. Got {got}.")
-        if not loss.requires_grad:
-            raise InvalidTask(f"The loss of task '{self.task.name}' must depend on the model's parameters.")
-        run_user_code("The task's backward pass", loss.backward)
-        self.make_optimizer(model, 1e-3)
-        if self.validation is not None:
-            first = self.validation.batch(torch.arange(min(2, len(self.validation))))
-            model.eval()
-            run_user_code("The task's loss on the validation data", self._losses_and_metrics, model, first, True)
+
+    def _check_rate_is_used(self, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
+        other = self.make_optimizer(model, 2e-3)
+        rates = [[group.get("lr") for group in one.param_groups] for one in (optimizer, other)]
+        if rates[0] == rates[1]:
+            raise InvalidTask(
+                f"The 'optimizer' of task '{self.task.name}' must use the learning rate that it is given. "
+                f"Asked for 0.001 and for 0.002, its parameter groups have {rates[0]} both times."
+            )
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.task.precision == "bfloat16":
@@ -161,7 +197,7 @@ class Bench:
     def _passes(self, length: int, limit: int | None) -> Iterator[torch.Tensor]:
         indices = torch.arange(length)
         if limit is not None and limit < length:
-            generator = torch.Generator().manual_seed(stream_seed(length, _SUBSET))
+            generator = torch.Generator().manual_seed(stream_seed(length, SUBSET))
             indices = torch.randperm(length, generator=generator)[:limit]
         yield from torch.split(indices.to(self.device), EVALUATION_BATCH)
 
@@ -178,7 +214,7 @@ class BatchOrder:
         self.batches_per_epoch = max(1, examples // batch_size)
         self._permutation = lru_cache(maxsize=2)(
             lambda epoch: torch.randperm(
-                examples, generator=torch.Generator().manual_seed(stream_seed(seed, 1000 + epoch))
+                examples, generator=torch.Generator().manual_seed(stream_seed(seed, EPOCHS + epoch))
             ).to(device)
         )
 
@@ -187,26 +223,6 @@ class BatchOrder:
         epoch, index = divmod(step, self.batches_per_epoch)
         start = index * self.batch_size
         return self._permutation(epoch)[start : start + self.batch_size]
-
-
-def stream_seed(seed: int, stream: int) -> int:
-    """A seed for one stream of random numbers, well apart from those of other seeds and streams."""
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-@contextmanager
-def isolated_rng(seed: int) -> Iterator[None]:
-    """Run under seeded generators (torch, NumPy, random) and leave the caller's as they were."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 (users' code draws from it)
-    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 @contextmanager

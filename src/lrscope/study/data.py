@@ -32,14 +32,10 @@ class TensorExamples:
 
     def __init__(self, tensors: Batch) -> None:
         self.tensors = tensors
-        self._length = len(next(_leaves(tensors)))
+        self._length = len(next(leaves(tensors)))
 
     def __len__(self) -> int:
         return self._length
-
-    def leaves(self) -> list[torch.Tensor]:
-        """All tensors, in the order of the structure."""
-        return list(_leaves(self.tensors))
 
     def batch(self, indices: torch.Tensor) -> Batch:
         """Rows picked by `index_select`."""
@@ -134,34 +130,35 @@ def _concatenate(batches: Sequence[Batch]) -> Batch:
 
 
 def _check_tensors(tensors: Batch, place: str) -> None:
-    leaves = list(_leaves(tensors))
-    if not leaves:
+    rows = list(leaves(tensors))
+    if not rows:
         raise InvalidTask(f"There must be at least one tensor in {place}.")
-    if any(leaf.ndim == 0 for leaf in leaves):
+    if any(tensor.ndim == 0 for tensor in rows):
         raise InvalidTask(f"Every tensor of {place} must have one row an example. Got a scalar.")
-    lengths = [len(leaf) for leaf in leaves]
+    lengths = [len(tensor) for tensor in rows]
     if len(set(lengths)) > 1:
         raise InvalidTask(f"Inputs and targets of {place} must have the same length. Got {lengths}.")
     if lengths[0] == 0:
         raise InvalidTask(f"There must be at least one example in {place}. Got none.")
-    for index, leaf in enumerate(leaves):
-        if leaf.is_floating_point() and not bool(torch.isfinite(leaf).all()):
-            row = int((~torch.isfinite(leaf)).flatten(1).any(1).nonzero()[0]) if leaf.ndim > 1 else None
-            row = int((~torch.isfinite(leaf)).nonzero()[0]) if row is None else row
+    for index, tensor in enumerate(rows):
+        bad = ~torch.isfinite(tensor) if tensor.is_floating_point() else torch.zeros(1, dtype=torch.bool)
+        if bool(bad.any()):
+            row = int(bad.flatten(1).any(1).nonzero()[0]) if bad.ndim > 1 else int(bad.nonzero()[0])
             raise InvalidTask(
                 f"The numbers of {place} must be finite. Got NaN or infinity in tensor {index}, first in example {row}."
             )
 
 
-def _leaves(batch: Batch) -> Iterator[torch.Tensor]:
+def leaves(batch: Batch) -> Iterator[torch.Tensor]:
+    """The tensors of a batch, in the order of its structure."""
     if torch.is_tensor(batch):
         yield batch
     elif isinstance(batch, Mapping):
         for value in batch.values():
-            yield from _leaves(value)
+            yield from leaves(value)
     elif isinstance(batch, (tuple, list)):
         for value in batch:
-            yield from _leaves(value)
+            yield from leaves(value)
 
 
 def _map(function: Any, batch: Batch) -> Batch:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +34,13 @@ class TaskSource:
             import cloudpickle
         except ImportError:
             raise MissingExtra("cloudpickle", "study") from None
-        return TaskSource(pickled=cloudpickle.dumps(task))
+        try:
+            return TaskSource(pickled=cloudpickle.dumps(task))
+        except Exception as error:  # pickling runs whatever the task holds
+            raise InvalidTask(
+                f"Task '{task.name}' cannot be sent to worker processes ({type(error).__name__}: {error}): give a "
+                "list in place of a generator, or the task as 'path/to/file.py:function'."
+            ) from None
 
     def load(self) -> Task:
         """The task; files are imported once a process."""
@@ -69,46 +77,83 @@ def load_file_task(reference: str) -> Task:
     Raises:
         InvalidTask: with the user's own error, its type, message and file:line.
     """
+    from lrscope.study.seeding import DATA, isolated_rng, stream_seed
+
     path, _, name = reference.rpartition(":")
-    module = _import_file(Path(path))
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise InvalidTask(f"There is no function '{name}' in '{path}'.")
-    try:
-        task = function()
-    except LrscopeError:
-        raise
-    except ImportError as error:
-        raise _missing_or_wrong(error, reference) from None
-    except Exception as error:
-        raise InvalidTask(f"The function '{name}' failed: {describe_user_error(error)}") from None
+    if not Path(path).is_file():
+        raise InvalidTask(f"There is no file '{path}', named by the task '{reference}'.")
+    # A task that draws its data is the same in every process, though it sets no seed.
+    with isolated_rng(stream_seed(0, DATA)), _importable(Path(path).parent):
+        module = _import_file(Path(path))
+        function = getattr(module, name, None)
+        if not callable(function):
+            raise InvalidTask(f"There is no function '{name}' in '{path}'.")
+        task = run_user_code(f"The function '{name}'", function)
     if not isinstance(task, Task):
         raise InvalidTask(f"The function '{name}' of '{path}' must return an lrscope.Task. Got {type(task).__name__}.")
     return task
 
 
-def describe_user_error(error: BaseException) -> str:
-    """Type, message and file:line of an error in a user's code: the innermost frame that is not a library's."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = str(Path(__file__).parent)
-    theirs = [
-        frame
-        for frame in frames
-        if not frame.filename.startswith((ours, "<frozen")) and "site-packages" not in frame.filename
-    ]
+def run_user_code(what: str, function: Any, *arguments: Any) -> Any:
+    """Call a user's function; its error becomes an InvalidTask that shows it."""
+    try:
+        return function(*arguments)
+    except LrscopeError:
+        raise
+    except (Exception, SystemExit) as error:
+        if _is_missing_torch(error):
+            raise MissingExtra("torch", "study") from None
+        raise InvalidTask(f"{what} failed: {describe_user_error(error, function)}") from None
+
+
+def describe_user_error(error: BaseException, function: Any = None) -> str:
+    """Type, message and file:line of an error in a user's code: the innermost frame that is not a library's.
+
+    Where no frame is the user's, as for a call with wrong arguments, the place is that of `function`.
+    """
+    every = list(traceback.extract_tb(error.__traceback__))
+    frames = [frame for frame in every if not _is_ours(frame.filename)] or every
+    theirs = [frame for frame in frames if not (_is_library(frame.filename) or _is_ours(frame.filename))]
+    code = getattr(function, "__code__", None)
+    place = ""
     if isinstance(error, SyntaxError) and error.filename:
-        place = f"{error.filename}:{error.lineno}"
-    else:
-        frame = (theirs or list(frames))[-1]
-        place = f"{frame.filename}:{frame.lineno}"
+        place = f" ({error.filename}:{error.lineno})"
+    elif theirs:
+        place = f" ({theirs[-1].filename}:{theirs[-1].lineno})"
+    elif code is not None and not _is_ours(code.co_filename):
+        place = f" ({code.co_filename}:{code.co_firstlineno})"
+    elif frames:
+        place = f" ({frames[-1].filename}:{frames[-1].lineno})"
     message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message} ({place})"
+    return f"{type(error).__name__}: {message}{place}" if message else f"{type(error).__name__}{place}"
 
 
-def _missing_or_wrong(error: ImportError, reference: str) -> InvalidTask:
-    if (error.name or "").split(".")[0] == "torch":
-        return InvalidTask(str(MissingExtra("torch", "study")))
-    return InvalidTask(f"The task '{reference}' failed: {describe_user_error(error)}")
+def _is_ours(file: str) -> bool:
+    return file.startswith(_STUDY_FOLDER)
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith(("<frozen", *_LIBRARY_FOLDERS)) or "site-packages" in file or "dist-packages" in file
+
+
+_STUDY_FOLDER = str(Path(__file__).parent)
+_LIBRARY_FOLDERS = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+
+
+def _is_missing_torch(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and (error.name or "").split(".")[0] == "torch"
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let a task's file import its neighbours: before all else while it is read, behind all else later."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -120,25 +165,9 @@ def _import_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.parent))  # so that a user's neighbouring modules import
     try:
-        spec.loader.exec_module(module)
-    except ImportError as error:
+        run_user_code(f"The import of '{path}'", spec.loader.exec_module, module)
+    except BaseException:
         del sys.modules[name]
-        raise _missing_or_wrong(error, str(path)) from None
-    except Exception as error:
-        del sys.modules[name]
-        raise InvalidTask(f"The file '{path}' does not import: {describe_user_error(error)}") from None
-    finally:
-        sys.path.remove(str(path.parent))
-    return module
-
-
-def run_user_code(what: str, function: Any, *arguments: Any) -> Any:
-    """Call a user's function; its error becomes an InvalidTask that shows it."""
-    try:
-        return function(*arguments)
-    except LrscopeError:
         raise
-    except Exception as error:
-        raise InvalidTask(f"{what} failed: {describe_user_error(error)}") from None
+    return module

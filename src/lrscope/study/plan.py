@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lrscope.errors import InvalidInput, StudyMismatch
 from lrscope.schedules.text import parse_schedule
 from lrscope.study.bench import Bench
-from lrscope.study.data import TensorExamples
+from lrscope.study.fingerprint import fingerprint
 from lrscope.study.load import TaskSource
 from lrscope.study.search import Cell, SearchSpace
 from lrscope.study.task import check_batch_sizes
 
-TRAINING_VERSION = 1
-"""Raised whenever the same trial would train differently."""
-
 DEFAULT_SCHEDULE = "warmup(5%) -> cosine"
 METRICS = ("val_loss", "train_loss")
 SEARCHES = ("adaptive", "grid")
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +117,10 @@ def make_plan(
     if metric not in METRICS or (metric == "val_loss" and bench.validation is None):
         accepted = "train_loss, as the task has no validation data" if metric == "val_loss" else " or ".join(METRICS)
         raise InvalidInput(f"--metric must be {accepted}. Got {metric!r}.")
-    if seeds < 1:
-        raise InvalidInput(f"--seeds must be >= 1. Got {seeds}.")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise InvalidInput(f"--seeds must lie between 1 and {MOST_SEEDS}. Got {seeds}.")
+    if seed < 0:
+        raise InvalidInput(f"--seed must be >= 0. Got {seed}.")
     if search not in SEARCHES:
         raise InvalidInput(f"--search must be one of {', '.join(SEARCHES)}. Got {search!r}.")
     if not 0 < tolerance < 1:
@@ -166,60 +162,6 @@ def check_same(stored: dict[str, Any], asked: dict[str, Any], folder: Path) -> N
             f"The study in '{folder}' was made from something else ({'; '.join(differences)}). "
             "To start anew, delete that folder or give another (--out)."
         )
-
-
-def fingerprint(bench: Bench, source: TaskSource) -> dict[str, Any]:
-    """What else the trials depend on: the task's code, its weights, its data, the settings and the versions."""
-    task = bench.task
-    model = bench.make_model(0)
-    return {
-        "task code": _code_digest(source, task),
-        "initial weights": _digest(*(tensor for tensor in model.state_dict().values())),
-        "training data": _data_digest(bench.train),
-        "validation data": None if bench.validation is None else _data_digest(bench.validation),
-        "gradient clipping": task.clip_norm,
-        "precision": task.precision,
-        "device": bench.device.type,
-        "torch": torch.__version__.split("+")[0],
-        "training version": TRAINING_VERSION,
-    }
-
-
-def _code_digest(source: TaskSource, task: Any) -> str:
-    """The task file without its comments and layout; for a task in memory, the byte code of its functions."""
-    if source.reference is not None:
-        path = Path(source.reference.rpartition(":")[0])
-        tree = ast.dump(ast.parse(path.read_text(encoding="utf-8")))
-        return hashlib.sha256(f"{tree}:{source.reference.rpartition(':')[2]}".encode()).hexdigest()[:12]
-    functions = [task.model, task.loss, task.batch_loss, *task.metrics.values(), task.optimizer]
-    return hashlib.sha256("".join(map(_function_text, functions)).encode()).hexdigest()[:12]
-
-
-def _function_text(function: Callable[..., Any] | str | None) -> str:
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return str(getattr(function, "__qualname__", function if isinstance(function, str) else type(function)))
-    constants = [item.co_code.hex() if hasattr(item, "co_code") else repr(item) for item in code.co_consts]
-    return f"{code.co_code.hex()}{constants}{code.co_names}"
-
-
-def _data_digest(examples: Any) -> str:
-    if isinstance(examples, TensorExamples):
-        return f"{len(examples)} examples, {_digest(*examples.leaves())}"
-    few = torch.unique(torch.linspace(0, len(examples) - 1, 4).long())
-    try:
-        leaves = TensorExamples(examples.batch(few)).leaves()
-        return f"{len(examples)} examples, shapes {[list(leaf.shape[1:]) for leaf in leaves]}"
-    except (StopIteration, TypeError):
-        return f"{len(examples)} examples"
-
-
-def _digest(*tensors: torch.Tensor) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(f"{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 def _short(value: Any) -> str:

@@ -83,7 +83,8 @@ def run_study(
         bench, source, defaults, batch_sizes=batch_sizes, schedules=schedules, lr=lr, metric=metric, seeds=seeds,
         seed=seed, search=search, tolerance=tolerance,
     )  # fmt: skip
-    bench.check(max(plan.space.total_steps))
+    for size in {min(plan.space.total_steps), max(plan.space.total_steps)}:
+        bench.check(size)
     if max_runs is not None and max_runs < 1:
         raise InvalidInput(f"--max-runs must be >= 1. Got {max_runs}.")
     if workers is not None and workers < 1:

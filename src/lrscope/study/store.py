@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lrscope.errors import InvalidInput, StudyMismatch
 from lrscope.study.trial import Trial, TrialResult
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CHUNK = 500
 
 _CREATE = """
@@ -43,6 +43,10 @@ _MIGRATIONS = {
     # 1 had neither the engine nor the time that evaluation took.
     1: "ALTER TABLE trial ADD COLUMN engine TEXT NOT NULL DEFAULT 'loop';"
     "ALTER TABLE trial ADD COLUMN eval_seconds REAL NOT NULL DEFAULT 0;",
+    # 2 wrote every loss that is not finite as NULL, which also stands for one that was not measured.
+    2: "UPDATE trial SET train_loss = 9e999 WHERE train_loss IS NULL;"
+    "UPDATE trial SET initial_train_loss = 9e999 WHERE initial_train_loss IS NULL;"
+    "UPDATE trial SET val_loss = 9e999 WHERE val_loss IS NULL AND initial_val_loss IS NOT NULL;",
 }
 
 _KEY = ("batch_size", "peak_lr", "schedule", "seed", "total_steps", "stop_at")
@@ -82,8 +86,8 @@ class Store:
 
     def add(self, result: TrialResult) -> None:
         """Write a finished trial in one transaction; a trial that is there already stays as it was."""
-        row = {**asdict(result.trial), **{name: _finite_or_null(getattr(result, name)) for name in _SCALARS}}
-        row["metrics"] = json.dumps({name: _finite_or_null(value) for name, value in result.metrics.items()})
+        row = {**asdict(result.trial), **{name: _to_sql(getattr(result, name)) for name in _SCALARS}}
+        row["metrics"] = json.dumps(result.metrics)
         marks = ", ".join("?" * len(row))
         with self._db:
             cursor = self._db.execute(
@@ -103,11 +107,7 @@ class Store:
         series: dict[str, Any] = {name: _floats(arrays.get(name, [])) for name in _SERIES}
         series |= {name: np.frombuffer(b"".join(arrays.get(name, [])), dtype=np.int64) for name in _STEPS}
         metrics = {name[len(_METRIC) :]: _floats(parts) for name, parts in arrays.items() if name.startswith(_METRIC)}
-        scalars = {name: values[name] for name in _SCALARS}
-        for name in ("train_loss", "initial_train_loss"):
-            scalars[name] = math.inf if scalars[name] is None else scalars[name]
-        if scalars["initial_val_loss"] is not None and scalars["val_loss"] is None:
-            scalars["val_loss"] = math.inf
+        scalars = {name: _from_sql(values[name]) for name in _SCALARS}
         known = {name: math.nan if value is None else value for name, value in json.loads(values["metrics"]).items()}
         return TrialResult(trial=trial, metrics=known, eval_metrics=metrics, **scalars, **series)
 
@@ -192,5 +192,10 @@ def _floats(parts: list[bytes]) -> NDArray[np.float64]:
     return np.frombuffer(b"".join(parts), dtype=np.float32).astype(np.float64)
 
 
-def _finite_or_null(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _to_sql(value: Any) -> Any:
+    """SQLite keeps infinities, but would make a NaN NULL: it goes as a text."""
+    return "nan" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _from_sql(value: Any) -> Any:
+    return math.nan if value == "nan" else value

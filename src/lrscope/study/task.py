@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
 from lrscope.errors import InvalidTask
 from lrscope.study.data import Examples, open_examples
@@ -70,16 +72,24 @@ class Task:
                 f"Task '{self.name}' must have either 'loss', (outputs, targets) -> scalar, or 'batch_loss', "
                 "(model, batch) -> scalar."
             )
+        for argument in ("loss", "batch_loss"):
+            function = getattr(self, argument)
+            if function is not None and not callable(function):
+                raise self._invalid(argument, "a function that returns a scalar tensor", function)
+        if not isinstance(self.metrics, Mapping) or not all(map(callable, self.metrics.values())):
+            raise self._invalid("metrics", "a dict of name -> (outputs, targets) -> scalar", self.metrics)
         if self.metrics and self.loss is None:
             raise InvalidTask(f"Task '{self.name}' has 'metrics', which need 'loss' in place of 'batch_loss'.")
-        if self.optimizer not in OPTIMIZERS and not callable(self.optimizer):
+        if not callable(self.optimizer) and self.optimizer not in OPTIMIZERS:
             raise self._invalid("optimizer", '"sgd", "adamw" or (parameters, lr) -> Optimizer', self.optimizer)
         self._check_length()
         object.__setattr__(self, "batch_sizes", check_batch_sizes(self.batch_sizes, f"task '{self.name}'"))
-        if self.clip_norm is not None and not self.clip_norm > 0:
+        if self.clip_norm is not None and not (isinstance(self.clip_norm, (int, float)) and self.clip_norm > 0):
             raise self._invalid("clip_norm", "a number > 0 or None", self.clip_norm)
         if self.precision not in ("float32", "bfloat16"):
             raise self._invalid("precision", '"float32" or "bfloat16"', self.precision)
+        if not isinstance(self.device, str):
+            raise self._invalid("device", "'auto' or a PyTorch device's name", self.device)
 
     def _check_length(self) -> None:
         lengths = {"epochs": self.epochs, "steps": self.steps, "examples": self.examples}
@@ -90,8 +100,10 @@ class Task:
                 f"run. Got {' and '.join(given) or 'none'}."
             )
         ((name, value),) = given.items()
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-            raise self._invalid(name, "a number > 0", value)
+        whole = name != "epochs"
+        kinds: tuple[type, ...] = (int,) if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < math.inf:
+            raise self._invalid(name, "a whole number > 0" if whole else "a number > 0", value)
 
     def _invalid(self, argument: str, accepted: str, got: object) -> InvalidTask:
         return InvalidTask(f"The '{argument}' of task '{self.name}' must be {accepted}. Got {got!r}.")
@@ -125,15 +137,17 @@ class Task:
         """A name for the optimizer: "sgd", "adamw", or the callable's own."""
         if isinstance(self.optimizer, str):
             return self.optimizer
-        return str(getattr(self.optimizer, "__qualname__", type(self.optimizer).__name__))
+        return str(getattr(self.optimizer, "__name__", type(self.optimizer).__name__))
 
 
 def check_batch_sizes(batch_sizes: Iterable[int], place: str) -> tuple[int, ...]:
     """The batch sizes sorted and without repeats, or InvalidTask."""
+    if isinstance(batch_sizes, str) or not isinstance(batch_sizes, Iterable):
+        raise InvalidTask(f"The batch sizes of {place} must be a tuple, like (16, 64, 256). Got {batch_sizes!r}.")
     sizes = list(batch_sizes)
     for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        if isinstance(size, bool) or not isinstance(size, SupportsIndex) or operator.index(size) < 1:
             raise InvalidTask(f"A batch size of {place} must be a whole number >= 1. Got {size!r}.")
     if not sizes:
         raise InvalidTask(f"The batch sizes of {place} must be at least one.")
-    return tuple(sorted(set(sizes)))
+    return tuple(sorted({operator.index(size) for size in sizes}))

@@ -7,7 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from lrscope.errors import InvalidInput, InvalidTask, LrscopeError
+import torch
+
+from lrscope.errors import InvalidInput, InvalidTask, LrscopeError, WorkFailed
 from lrscope.study.bench import Bench
 from lrscope.study.engines.base import make_engine
 from lrscope.study.load import TaskSource, describe_user_error
@@ -54,7 +56,9 @@ def train_job(source: TaskSource, engine: str, job: Job) -> list[TrialResult]:
         return make_engine(engine).train(_bench(source), job)
     except LrscopeError:
         raise
-    except Exception as error:
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise WorkFailed(f"There is not enough memory to train batch size {job[0].batch_size}: {error}.") from None
+    except (Exception, SystemExit) as error:
         raise InvalidTask(f"Training failed: {describe_user_error(error)}") from None
 
 
