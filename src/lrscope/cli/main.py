@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import traceback
+from typing import NoReturn
 
 import typer
 
@@ -21,7 +24,6 @@ from lrscope.errors import LrscopeError
 
 app = typer.Typer(
     help="The instrument for the learning rate: measure it, schedule it, diagnose it, scale it.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -37,20 +39,37 @@ app.command("diagnose")(diagnose)
 app.command("watch")(watch)
 
 
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""What typer raises for a wrong option or argument; typer names it only by its kinds."""
+
+
 def main() -> None:
     """Run the command line. Exit 0 done, 1 the work failed, 2 bad input or usage, 3 where --fail-on asked for it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: workers are let go
     try:
-        app(prog_name="lrscope")
+        code = app(sys.argv[1:] or ["--help"], prog_name="lrscope", standalone_mode=False)
     except LrscopeError as error:
-        stderr.print(f"Error: {error}", style="red", markup=False, highlight=False)
-        sys.exit(error.exit_code)
+        _end(f"Error: {error}", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _end("Stopped.", 1)
+    except BrokenPipeError:  # whoever read the output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except USAGE_ERROR as error:
+        what, command = error.format_message(), error.ctx.command_path  # type: ignore[attr-defined]
+        _end(f"Error: {what.rstrip('.')}. See `{command} --help`.", 2)
     except Exception as error:  # a fault of lrscope's own: still one sentence, with the place
         place = traceback.extract_tb(error.__traceback__)[-1]
-        sentence = (
-            f"Error: {type(error).__name__}: {error} ({place.filename}:{place.lineno}). This is a fault of lrscope."
+        _end(
+            f"Error: {type(error).__name__}: {error} ({place.filename}:{place.lineno}). This is a fault of lrscope.", 1
         )
-        stderr.print(sentence, style="red", markup=False, highlight=False)
-        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    """Say it on standard error, in one line, and exit."""
+    stderr.print(" ".join(sentence.split()), style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

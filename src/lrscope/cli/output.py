@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -30,3 +32,10 @@ def to_plain(value: Any) -> Any:
 def print_json(document: dict[str, Any]) -> None:
     """Print one JSON document on standard output."""
     sys.stdout.write(json.dumps(to_plain(document), indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def only_ours_on_stdout() -> Iterator[None]:
+    """Send what a user's own code prints to standard error, so that standard output holds the answer alone."""
+    with redirect_stdout(sys.stderr):
+        yield

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from lrscope.cli.output import print_json, stderr, stdout, to_plain
-from lrscope.errors import InvalidInput, MissingExtra
+from lrscope.cli.output import only_ours_on_stdout, print_json, stderr, stdout, to_plain
+from lrscope.errors import InvalidInput, MissingExtra, WorkFailed
+from lrscope.report.files import write_atomically
+from lrscope.report.numbers import format_interval, format_lr, format_number, format_seconds
 
 if TYPE_CHECKING:
     from lrscope.study.result import StudyResult
@@ -43,26 +46,20 @@ def study(
     rates = None if lr is None else parse_range(lr)
     folder, reference = find_study(task, out)
     from lrscope.cli.progress import StudyProgress
+    from lrscope.study.plan import DEFAULT_SCHEDULE
     from lrscope.study.run import run_study
 
-    with StudyProgress(stderr) as progress:
-        result = run_study(
-            reference,
-            batch_sizes=sizes,
-            schedules=tuple(schedule) if schedule else ("warmup(5%) -> cosine",),
-            lr=rates,
-            metric=metric,
-            seeds=seeds,
-            seed=seed,
-            search=search,
-            tolerance=tolerance,
-            max_runs=max_runs,
-            workers=workers,
-            executor=executor,
-            engine=engine,
-            out=folder,
-            progress=progress,
-        )
+    try:
+        with only_ours_on_stdout(), StudyProgress(stderr) as progress:
+            result = run_study(
+                reference, batch_sizes=sizes, schedules=tuple(schedule or [DEFAULT_SCHEDULE]), lr=rates, metric=metric,
+                seeds=seeds, seed=seed, search=search, tolerance=tolerance, max_runs=max_runs, workers=workers,
+                executor=executor, engine=engine, out=folder, progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        raise WorkFailed(
+            f"Stopped: what was finished is kept in '{folder}', and the same command goes on from there."
+        ) from None
     write_outputs(result, folder)
     if as_json:
         print_json(result.to_json())
@@ -80,55 +77,71 @@ def find_study(task: str, out: Path | None) -> tuple[Path, str]:
     from lrscope.tasks import BUNDLED
 
     reference = resolve_reference(task, {name: bundled.reference for name, bundled in BUNDLED.items()})
-    name = task if task in BUNDLED else reference.rpartition(":")[2]
-    return (Path("lrscope-out") / name if out is None else out), reference
+    if out is not None:
+        return out, reference
+    file, _, function = reference.rpartition(":")
+    stem = Path(file).stem
+    own = stem if function in ("task", stem) else f"{stem}-{function}"
+    return Path("lrscope-out") / (task if task in BUNDLED else own), reference
 
 
 def write_outputs(result: StudyResult, folder: Path) -> None:
     """Write summary.json and, where the report's packages are installed, report.html."""
-    path = folder / "summary.json"
-    path.write_text(json.dumps(to_plain(result.to_json()), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    summary = json.dumps(to_plain(result.to_json()), indent=1, allow_nan=False) + "\n"
+    write_atomically(folder / "summary.json", summary.encode("utf-8"))
     try:
         from lrscope.report.study import write_study_report
+
+        write_study_report(result, folder / "report.html")
     except MissingExtra as missing:
-        stderr.print(f"No report.html was written. {missing}", markup=False)
-        return
-    write_study_report(result, folder / "report.html")
+        stderr.print(f"No report.html was written. {missing}", markup=False, soft_wrap=True)
 
 
 def print_summary(result: StudyResult, folder: Path) -> None:
     """The optima and the recommendation, for the terminal."""
-    table = Table("batch size", "schedule", "status", "optimal lr", "80 % interval", "loss", "full runs", box=None)
+    several = len({optimum.schedule for optimum in result.optima}) > 1
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("batch size", "best lr", "80 % interval", "loss", "status", "runs", "full-run equivalents"):
+        table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
+    if several:
+        table.add_column("schedule", no_wrap=True)
     for optimum in result.optima:
         lr, loss = optimum.optimal_lr, optimum.expected_loss
-        table.add_row(
+        row = [
             str(optimum.batch_size),
-            optimum.schedule,
+            "–" if lr is None else format_lr(lr.value),
+            "–" if lr is None else format_interval(lr, lr=True),
+            "–" if loss is None else format_number(loss.value),
             optimum.status,
-            "–" if lr is None else f"{lr.value:.3g}",
-            "–" if lr is None else f"{_end(lr.low)} … {_end(lr.high)}",
-            "–" if loss is None else f"{loss.value:.4g}",
+            str(optimum.runs),
             f"{optimum.full_run_equivalents:.1f}",
-        )
+        ]
+        table.add_row(*row, *([optimum.schedule] if several else []))
     stdout.print(table)
+    for line in _words(result, folder):
+        stdout.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _words(result: StudyResult, folder: Path) -> Iterator[str]:
+    """What the summary says below its table."""
     for optimum in result.optima:
         if optimum.status != "found":
-            stdout.print(f"Batch size {optimum.batch_size}: {optimum.advice}", markup=False)
-    choice = result.recommended
+            yield f"Batch size {optimum.batch_size}, {optimum.schedule}: {optimum.advice}"
+    choice, cost = result.recommended, result.cost
+    yield ""
     if choice is not None:
-        stdout.print(
-            f"\nRecommended: batch size {choice.batch_size}, peak learning rate {choice.peak_lr:.3g}, "
-            f"{choice.schedule}. {choice.verdict}",
-            markup=False,
+        yield (
+            f"Recommended: batch size {choice.batch_size}, peak learning rate {format_lr(choice.peak_lr)}, "
+            f"schedule {choice.schedule}."
         )
-    cost = result.cost
-    stdout.print(
-        f"Cost: {cost.runs} runs, {cost.full_run_equivalents:.1f} full-run equivalents "
-        f"({cost.search:.1f} search, {cost.verification:.1f} verification), {cost.seconds:.0f} s.",
-        markup=False,
+        yield choice.verdict
+    yield from result.notes
+    yield (
+        f"Cost: {cost.runs} runs, {cost.full_run_equivalents:.1f} full-run equivalents ({cost.search:.1f} search, "
+        f"{cost.verification:.1f} verification), {format_seconds(cost.seconds)}."
     )
     if (folder / "report.html").is_file():
-        stdout.print(f"The page: {folder / 'report.html'}", markup=False)
+        yield f"The page: {folder / 'report.html'}"
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:
@@ -154,7 +167,3 @@ def parse_range(text: str) -> tuple[float, float]:
     except ValueError:
         raise InvalidInput(f"--lr must be LOW:HIGH, like 1e-4:0.1. Got '{text}'.") from None
     return low, high
-
-
-def _end(value: float | None) -> str:
-    return "?" if value is None else f"{value:.3g}"

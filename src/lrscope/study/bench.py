@@ -97,7 +97,7 @@ class Bench:
         seen = 0
         with torch.no_grad(), isolated_rng(stream_seed(0, EVALUATION)):
             for indices in self._passes(len(examples), limit):
-                values = self._losses_and_metrics(model, examples.batch(indices), metrics)
+                values = self.losses_and_metrics(model, examples.batch(indices), metrics)
                 for name, value in values.items():
                     totals[name] = totals.get(name, 0.0) + value * len(indices)
                 seen += len(indices)
@@ -105,7 +105,8 @@ class Bench:
         means = {name: total / seen for name, total in totals.items()}
         return means.pop("loss"), means
 
-    def _losses_and_metrics(self, model: nn.Module, batch: Any, metrics: bool) -> dict[str, float]:
+    def losses_and_metrics(self, model: nn.Module, batch: Any, metrics: bool) -> dict[str, float]:
+        """The loss, and the metrics if asked, of one batch, by name."""
         if not metrics or not self.task.metrics:
             return {"loss": float(self.batch_loss(model, batch))}
         inputs, targets = batch
@@ -114,80 +115,46 @@ class Bench:
             outputs = model(inputs)
             values = {"loss": float(self.task.loss(outputs, targets))}
             for name, metric in self.task.metrics.items():
-                values[name] = float(run_user_code(f"The metric '{name}'", metric, outputs, targets))
+                value = run_user_code(f"The metric '{name}'", metric, outputs, targets)
+                if torch.is_tensor(value) and value.numel() != 1:
+                    raise InvalidTask(f"The metric '{name}' must be a scalar. Got shape {tuple(value.shape)}.")
+                values[name] = float(value)
         return values
 
     def initial_losses(self, model: nn.Module, seed: int, limit: int | None) -> tuple[float, float | None]:
-        """Training and validation loss of a seed's untrained model, computed once a process."""
+        """Training and validation loss of a seed's untrained model, computed once a process.
+
+        Raises:
+            InvalidTask: one of them is not finite, which no learning rate can mend; names the first such example.
+        """
         key = (seed, limit)
         if key not in self._initial:
-            train, _ = self.evaluate(model, self.train, limit=limit)
-            val = None if self.validation is None else self.evaluate(model, self.validation, limit=limit)[0]
+            train = self._initial_loss(model, self.train, "training", limit)
+            val = None if self.validation is None else self._initial_loss(model, self.validation, "validation", limit)
             self._initial[key] = (train, val)
         return self._initial[key]
 
-    def check(self, batch_size: int) -> None:
-        """One update and one evaluation, so that a task that cannot train says so before a study begins.
-
-        Raises:
-            InvalidTask: with one sentence, the user's own error in it where there is one.
-        """
-        self.task.total_steps(batch_size, self.train_examples)
-        model = self.make_model(0)
-        if any(one is other for one, other in zip(model.parameters(), self.make_model(0).parameters(), strict=False)):
+    def _initial_loss(self, model: nn.Module, examples: Examples, kind: str, limit: int | None) -> float:
+        loss, _ = self.evaluate(model, examples, limit=limit)
+        if not math.isfinite(loss):
+            example = self._first_not_finite(model, examples, limit)
+            where = "" if example is None else f", first for example {example}: look for NaN in the data"
             raise InvalidTask(
-                f"The 'model' of task '{self.task.name}' must make a new model at each call: runs would go on from "
-                "each other's weights."
-            )
-        optimizer = self.make_optimizer(model, 1e-3)
-        self._check_rate_is_used(optimizer, model)
-        loss = self._check_loss(model, batch_size)
-        run_user_code("The task's backward pass", loss.backward)
-        run_user_code("The update of the task's optimizer", optimizer.step)
-        if self.validation is not None:
-            few = torch.arange(min(2, len(self.validation)))
-            first = run_user_code("The task's validation data", self.validation.batch, few)
-            self._check_pair(first)
-            model.eval()
-            with torch.no_grad():
-                run_user_code("The task's loss on the validation data", self._losses_and_metrics, model, first, True)
-
-    def _check_loss(self, model: nn.Module, batch_size: int) -> torch.Tensor:
-        """The loss of the first batch in training mode: a finite scalar that depends on the parameters."""
-        rows = torch.arange(min(batch_size, self.train_examples), device=self.device)
-        batch = run_user_code("The task's training data", self.train.batch, rows)
-        self._check_pair(batch)
-        with self.training_rng(0):
-            model.train()
-            loss = run_user_code("The task's loss", self.batch_loss, model, batch)
-        name = self.task.name
-        if not torch.is_tensor(loss) or loss.numel() != 1:
-            got = f"a tensor of shape {tuple(loss.shape)}" if torch.is_tensor(loss) else type(loss).__name__
-            raise InvalidTask(f"The loss of task '{name}' must be a scalar tensor. Got {got}.")
-        if not loss.requires_grad:
-            raise InvalidTask(f"The loss of task '{name}' must depend on the model's parameters.")
-        if not math.isfinite(loss.item()):
-            raise InvalidTask(
-                f"The loss of task '{name}' must be finite before the first update. Got {loss.item()} on the first "
-                f"{len(rows)} training examples at the initial weights: look at the model and the loss."
+                f"The loss of task '{self.task.name}' over its {kind} data must be finite before the first update. "
+                f"Got {loss}{where}."
             )
         return loss
 
-    def _check_pair(self, batch: Any) -> None:
-        if self.task.loss is not None and not (isinstance(batch, (tuple, list)) and len(batch) == 2):
-            raise InvalidTask(
-                f"With 'loss', a batch of task '{self.task.name}' must be (inputs, targets). "
-                f"Got {type(batch).__name__}: give 'batch_loss' for any other kind."
-            )
-
-    def _check_rate_is_used(self, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
-        other = self.make_optimizer(model, 2e-3)
-        rates = [[group.get("lr") for group in one.param_groups] for one in (optimizer, other)]
-        if rates[0] == rates[1]:
-            raise InvalidTask(
-                f"The 'optimizer' of task '{self.task.name}' must use the learning rate that it is given. "
-                f"Asked for 0.001 and for 0.002, its parameter groups have {rates[0]} both times."
-            )
+    def _first_not_finite(self, model: nn.Module, examples: Examples, limit: int | None) -> int | None:
+        model.eval()
+        with torch.no_grad(), isolated_rng(stream_seed(0, EVALUATION)):
+            for indices in self._passes(len(examples), limit):
+                if math.isfinite(float(self.batch_loss(model, examples.batch(indices)))):
+                    continue
+                for index in indices:
+                    if not math.isfinite(float(self.batch_loss(model, examples.batch(index[None])))):
+                        return int(index)
+        return None
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.task.precision == "bfloat16":

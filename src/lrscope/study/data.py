@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate
 
@@ -76,13 +77,13 @@ def open_examples(data: Any, place: str) -> Examples:
     """
     if isinstance(data, torch.utils.data.TensorDataset):
         data = data.tensors
-    if isinstance(data, torch.Tensor) or (isinstance(data, (tuple, list)) and all(map(torch.is_tensor, data))):
-        tensors = data if isinstance(data, torch.Tensor) else tuple(data)
+    parts = data.values() if isinstance(data, Mapping) else data if isinstance(data, (tuple, list)) else [data]
+    if parts and all(map(torch.is_tensor, parts)):
+        tensors = dict(data) if isinstance(data, Mapping) else data if torch.is_tensor(data) else tuple(data)
         _check_tensors(tensors, place)
         return TensorExamples(tensors)
-    if isinstance(data, Mapping) and data and all(map(torch.is_tensor, data.values())):
-        _check_tensors(dict(data), place)
-        return TensorExamples(dict(data))
+    if any(isinstance(part, np.ndarray) for part in parts):
+        raise InvalidTask(f"{_expected(place)} Got NumPy arrays: wrap each in torch.from_numpy.")
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (Mapping, str)):
         if len(data) == 0:
             raise InvalidTask(f"There must be at least one example in {place}. Got an empty {type(data).__name__}.")
@@ -90,10 +91,12 @@ def open_examples(data: Any, place: str) -> Examples:
             return DatasetExamples(data)
     if isinstance(data, Iterable) and not isinstance(data, (str, Mapping)):
         return _pool(data, place)
-    raise InvalidTask(
-        f"{place[0].upper()}{place[1:]} must be (inputs, targets) tensors, a map-style Dataset or an iterable of "
-        f"batches. Got {type(data).__name__}."
-    )
+    raise InvalidTask(f"{_expected(place)} Got {type(data).__name__}.")
+
+
+def _expected(place: str) -> str:
+    kinds = "(inputs, targets) tensors, a map-style Dataset or an iterable of batches"
+    return f"{place[0].upper()}{place[1:]} must be {kinds}."
 
 
 def move(batch: Batch, device: torch.device | None) -> Batch:

@@ -29,7 +29,8 @@ def fingerprint(bench: Bench, source: TaskSource) -> dict[str, Any]:
     task = bench.task
     model = bench.make_model(0)
     return {
-        "task code": _code_digest(source, task),
+        "task function": None if source.reference is None else source.reference.rpartition(":")[2],
+        "task code": _code(source, task),
         "initial weights": _digest(*(tensor for tensor in model.state_dict().values())),
         "training data": _data_digest(bench.train),
         "validation data": None if bench.validation is None else _data_digest(bench.validation),
@@ -41,18 +42,17 @@ def fingerprint(bench: Bench, source: TaskSource) -> dict[str, Any]:
     }
 
 
-def _code_digest(source: TaskSource, task: Task) -> str:
-    """The task's file and its neighbours, without comments and layout; in memory, the byte code of its functions."""
-    digest = hashlib.sha256()
+def _code(source: TaskSource, task: Task) -> dict[str, str] | str:
+    """File -> its code without comments and layout, of the task's file and its neighbours.
+
+    Of a task in memory: the digest of its functions' byte code.
+    """
     if source.reference is not None:
-        path, _, function = source.reference.rpartition(":")
-        digest.update(function.encode())
-        for file in [Path(path), *_neighbours(Path(path))]:
-            digest.update(ast.dump(ast.parse(file.read_bytes())).encode())
-    else:
-        for item in (task.model, task.loss, task.batch_loss, *task.metrics.values(), task.optimizer):
-            digest.update(_function_text(item).encode())
-    return digest.hexdigest()[:12]
+        path = Path(source.reference.rpartition(":")[0])
+        files = [path, *_neighbours(path)]
+        return {file.name: ast.unparse(ast.parse(file.read_bytes())) for file in files}
+    functions = (task.model, task.loss, task.batch_loss, *task.metrics.values(), task.optimizer)
+    return hashlib.sha256("".join(map(_function_text, functions)).encode()).hexdigest()[:12]
 
 
 def _neighbours(path: Path) -> list[Path]:

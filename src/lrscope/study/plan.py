@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def check_same(stored: dict[str, Any], asked: dict[str, Any], folder: Path) -> N
         StudyMismatch: names each difference, and how to start anew.
     """
     differences = [
-        f"{name}: {_short(stored[name])} there, {_short(value)} now"
+        _difference(name, stored[name], value)
         for name, value in asked.items()
         if name in stored and stored[name] != value
     ]
@@ -162,6 +163,18 @@ def check_same(stored: dict[str, Any], asked: dict[str, Any], folder: Path) -> N
             f"The study in '{folder}' was made from something else ({'; '.join(differences)}). "
             "To start anew, delete that folder or give another (--out)."
         )
+
+
+def _difference(name: str, there: Any, now: Any) -> str:
+    """A fact's two values; of code, the first lines that differ."""
+    if isinstance(there, dict) and isinstance(now, dict):
+        changed = next(key for key in [*there, *now] if there.get(key) != now.get(key))
+        before, after = (str(values.get(changed, "")).splitlines() for values in (there, now))
+        lines = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]
+        removed, added = ([line[1:].strip() for line in lines if line[0] == sign] for sign in "-+")
+        there, now = (f"`{part[0]}`" if part else "nothing" for part in (removed, added))
+        name = f"{name}, {changed}"
+    return f"{name}: {_short(there)} there, {_short(now)} now"
 
 
 def _short(value: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Protocol
 from lrscope.errors import InvalidInput
 from lrscope.study.assemble import assemble, observe
 from lrscope.study.bench import Bench
+from lrscope.study.check import check_task
 from lrscope.study.engines.base import ENGINES, Engine, make_engine
 from lrscope.study.executors.base import Executor, default_workers, make_executor
 from lrscope.study.load import TaskSource
@@ -84,7 +85,7 @@ def run_study(
         seed=seed, search=search, tolerance=tolerance,
     )  # fmt: skip
     for size in {min(plan.space.total_steps), max(plan.space.total_steps)}:
-        bench.check(size)
+        check_task(bench, size)
     if max_runs is not None and max_runs < 1:
         raise InvalidInput(f"--max-runs must be >= 1. Got {max_runs}.")
     if workers is not None and workers < 1:

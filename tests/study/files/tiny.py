@@ -138,10 +138,6 @@ def near_zero() -> Task:
 def nan_later() -> Task:
     """A loss that is not finite as soon as the weights have moved."""
 
-    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        bias_moved = outputs.mean().detach() * 0 + (outputs - outputs.detach()).mean()
-        return F.mse_loss(outputs, targets) + bias_moved
-
     class Exploding(nn.Linear):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             moved = self.bias.detach().abs().sum() > 0
@@ -152,4 +148,4 @@ def nan_later() -> Task:
         nn.init.zeros_(made.bias)
         return made
 
-    return regression(model=model, loss=loss)
+    return regression(model=model)

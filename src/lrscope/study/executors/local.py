@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
@@ -60,6 +62,7 @@ class LocalExecutor(Executor):
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # standard output is the driver's, for the answer alone
     import torch
 
     torch.set_num_threads(1)
