@@ -120,7 +120,10 @@ def open_store(folder: Path) -> Iterator[Store]:
         InvalidInput: another process is writing to it, or the file is no study.
         StudyMismatch: it was written by a newer lrscope.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"Cannot keep a study in '{folder}': {error.strerror}.") from None
     with _only_writer(folder), closing(_connect(folder / "study.db")) as db:
         try:
             db.execute("PRAGMA journal_mode = WAL")
@@ -161,6 +164,8 @@ def _bring_up_to_date(db: sqlite3.Connection, folder: Path) -> None:
             f"The study in '{folder}' was written by a newer lrscope: its schema is {version}, this one reads up to "
             f"{SCHEMA_VERSION}."
         )
+    if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        raise InvalidInput(f"'{folder / 'study.db'}' is not a study's database: it holds other tables.")
     script = _CREATE if version == 0 else "".join(_MIGRATIONS[old] for old in range(version, SCHEMA_VERSION))
     if script:
         db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
@@ -172,7 +177,9 @@ def _only_writer(folder: Path) -> Iterator[None]:
     with closing(sqlite3.connect(folder / "study.lock", timeout=0, isolation_level=None)) as lock:
         try:
             lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise InvalidInput(f"Cannot keep a study in '{folder}': {error}.") from None
             raise InvalidInput(
                 f"Another process is working on the study in '{folder}': wait for it, or give another folder (--out)."
             ) from None
