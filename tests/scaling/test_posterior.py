@@ -64,3 +64,13 @@ def test_more_runs_and_quiet_replicates_make_it_narrower():
     assert np.std(quiet.minimum) < np.std(loud.minimum)
     few, many = sample(x, y, replicates=(0.05, 10)), sample(x, y, runs=[9] * 5, replicates=(0.05, 10))
     assert np.std(many.minimum) < np.std(few.minimum)
+
+
+def test_a_plateau_at_the_level_of_chance_does_not_bend_the_optimum():
+    x = np.arange(-4.0, 6.0) * 1.8
+    left = np.minimum(0.2 - 0.04 * x * np.tanh(-x), 0.42)
+    right = np.minimum(0.2 + 0.025 * x**2, 0.5)  # a model that guesses loses 0.5
+    drawn = sample(x, np.where(x < 0, left, right))
+    low, high = np.quantile(drawn.minimum, [0.1, 0.9])
+    assert low < 0 < high
+    assert high - low < 1.2

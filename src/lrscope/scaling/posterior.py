@@ -24,6 +24,7 @@ SKEW_MEAN, SKEW_SD = 0.3, 0.5
 SHAPE_ERROR = 0.15  # τ: how far the linex shape is trusted, as a share of the excess
 SHAPE_RANGE = 16.0  # E, in units of the excess one octave from the best point
 STEEPER = 4.0
+PLATEAU = 0.3  # the share of the largest excess above which a curve that flattens has reached a plateau
 NOISE_MEAN, NOISE_SD = -1.5, 1.0  # log of σ over the excess one octave from the best point
 CURVATURE_MEAN, CURVATURE_SD = 0.7, 1.5  # log of k over the same excess
 CURVATURE_GRID: Floats = np.linspace(CURVATURE_MEAN - 2 * CURVATURE_SD, CURVATURE_MEAN + 2 * CURVATURE_SD, 25)
@@ -94,15 +95,27 @@ def octave_excess(x: Floats, y: Floats) -> float:
     return max(scale, 1e-12 * max(1.0, abs(float(y[best]))))
 
 
-def _near(excess: Floats, scale: float) -> NDArray[np.bool_]:
+def _near(x: Floats, excess: Floats, scale: float) -> NDArray[np.bool_]:
     """The points around the best that the shape may speak of, and the next on either side whatever it is."""
     best = int(np.argmin(excess))
-    far = np.flatnonzero(excess > SHAPE_RANGE * scale)
+    far = np.flatnonzero((excess > SHAPE_RANGE * scale) | _on_plateau(x, excess, best))
     left, right = far[far < best], far[far > best]
     first = int(left[-1]) + 1 if left.size else 0
     last = int(right[0]) - 1 if right.size else excess.size - 1
     index = np.arange(excess.size)
     return (index >= min(first, best - 1)) & (index <= max(last, best + 1))
+
+
+def _on_plateau(x: Floats, excess: Floats, best: int) -> NDArray[np.bool_]:
+    """Points of a plateau (chance, the loss before training): high up, the curve is half as steep as on the way."""
+    plateau = np.zeros(x.size, dtype=np.bool_)
+    high = PLATEAU * float(excess.max())
+    for side in (np.arange(best, x.size), np.arange(best, -1, -1)):
+        slope = np.diff(excess[side]) / np.abs(np.diff(x[side]))
+        flat = np.flatnonzero((slope < 0.5 * np.maximum.accumulate(slope)) & (excess[side][:-1] > high))
+        if flat.size:
+            plateau[side[flat[0] + 1 :]] = True
+    return plateau
 
 
 def sample_posterior(
@@ -119,7 +132,7 @@ def sample_posterior(
     """Draw curves that the points (x ascending) agree with; the optimum is below `upper`, log₂ η of a diverged run."""
     scale = octave_excess(x, y)
     excess = y - y.min()
-    near = _near(excess, scale)
+    near = _near(x, excess, scale)
     x, y, runs, excess = x[near], y[near], runs[near], excess[near]
     points = _Points(
         x=x,
