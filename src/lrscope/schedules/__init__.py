@@ -17,6 +17,7 @@ from lrscope.schedules.endless import Constant as Constant
 from lrscope.schedules.endless import ExponentialDecay as ExponentialDecay
 from lrscope.schedules.endless import InverseSqrtDecay as InverseSqrtDecay
 from lrscope.schedules.endless import InverseTimeDecay as InverseTimeDecay
+from lrscope.schedules.endless import LinearGrowth as LinearGrowth
 from lrscope.schedules.endless import MultiStepDecay as MultiStepDecay
 from lrscope.schedules.endless import PowerDecay as PowerDecay
 from lrscope.schedules.endless import StepDecay as StepDecay
@@ -26,6 +27,7 @@ from lrscope.schedules.piecewise import PiecewiseConstant as PiecewiseConstant
 from lrscope.schedules.piecewise import PiecewiseLinear as PiecewiseLinear
 from lrscope.schedules.piecewise import Tabulated as Tabulated
 from lrscope.schedules.plan import Plan as Plan
+from lrscope.schedules.plateau import reduce_on_plateau as reduce_on_plateau
 from lrscope.schedules.schedule import Schedule as Schedule
 from lrscope.schedules.schedule import schedule_from_json as schedule_from_json
 from lrscope.schedules.text import parse_schedule as parse_schedule

@@ -96,3 +96,9 @@ def check_choice(schedule: Schedule, argument: str, choices: tuple[str, ...] | N
     choices = choices or CHOICES[argument]
     if getattr(schedule, argument) not in choices:
         raise refuse(schedule, argument, " or ".join(f"'{choice}'" for choice in choices))
+
+
+def check_flag(schedule: Schedule, argument: str) -> None:
+    """True or False."""
+    if not isinstance(getattr(schedule, argument), bool):
+        raise refuse(schedule, argument, "True or False")

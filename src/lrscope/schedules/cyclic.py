@@ -173,6 +173,7 @@ class Cyclic(Schedule):
 
     x rises from 0 to 1 over `step_size_up` updates and falls back over `step_size_down` (None: as many). scale: 1
     ("triangular"), ½ to the number of the cycle ("triangular2"), or γᵗ ("exp_range"). base_factor, peak_factor: b, h.
+    scale, scale_by: in place of the mode, a schedule of the cycle's number from 0 ("cycle") or of the step ("step").
 
     >>> Cyclic(2)([0, 1, 2, 3, 4, 5]).tolist()
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.5]
@@ -186,6 +187,8 @@ class Cyclic(Schedule):
     peak_factor: float = 1.0
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
     gamma: float = 1.0
+    scale: Schedule | None = None
+    scale_by: Literal["cycle", "step"] = "cycle"
     steps: int | None = None
     past_end: PastEnd = "hold"
 
@@ -196,6 +199,9 @@ class Cyclic(Schedule):
         for argument in ("base_factor", "peak_factor", "gamma"):
             check_number(self, argument)
         check_choice(self, "mode", ("triangular", "triangular2", "exp_range"))
+        check_choice(self, "scale_by", ("cycle", "step"))
+        if self.scale is not None and not isinstance(self.scale, Schedule):
+            raise refuse(self, "scale", "a schedule or None")
         check_length(self, "steps", optional=True)
         check_choice(self, "past_end")
 
@@ -205,7 +211,9 @@ class Cyclic(Schedule):
         down = up if self.step_size_down is None else self.step_size_down
         inside = remainder(t, float(up + down))
         height = choose(inside <= up, inside / up, (up + down - inside) / (down or 1.0))
-        if self.mode == "triangular2":
+        if self.scale is not None:
+            height = height * self.scale.at(t if self.scale_by == "step" else quotient(t, float(up + down)))
+        elif self.mode == "triangular2":
             height = height * exponential(0.5, quotient(t, float(up + down)))
         elif self.mode == "exp_range":
             height = height * exponential(self.gamma, t)

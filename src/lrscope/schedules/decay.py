@@ -8,10 +8,21 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from lrscope.schedules.arguments import EndAt, PastEnd, check_choice, check_length, check_number, refuse
-from lrscope.schedules.elementwise import Steps, constant_like, cos, exponential, maximum, power, sqrt, tanh
+from lrscope.schedules.arguments import CHOICES, EndAt, PastEnd, check_choice, check_length, check_number, refuse
+from lrscope.schedules.elementwise import (
+    Steps,
+    constant_like,
+    cos,
+    exponential,
+    maximum,
+    minimum,
+    power,
+    quotient,
+    sqrt,
+    tanh,
+)
 from lrscope.schedules.piecewise import Tabulated as Tabulated
 from lrscope.schedules.schedule import Schedule, held
 
@@ -26,7 +37,9 @@ class Decay(Schedule):
     decay_steps: updates of the decay, N. start_factor, end_factor: the shares s and f that it goes from and to.
     end_at: the update that gets the end value: the "last_update" (p = t/(N−1)), the first one past the end ("total",
     p = t/N), or "never" (p = t/N, and past the end the last update's value is held). past_end: "hold", "continue" the
-    formula (as far as it has a meaning), or "error". k_decay: k (Zhang 2020, arXiv 2004.05909).
+    formula (as far as it has a meaning), "cycle" (the decay goes on, stretched to end at the next multiple of its
+    length), or "error". k_decay: k (Zhang 2020, arXiv 2004.05909). offset: 1 counts updates from one, t + 1 for t, so
+    that the first update of the decay is lower already.
     """
 
     length_field: ClassVar[str] = "decay_steps"
@@ -35,16 +48,18 @@ class Decay(Schedule):
     start_factor: float = 1.0
     end_factor: float = 0.0
     end_at: EndAt = "last_update"
-    past_end: PastEnd = "hold"
+    past_end: PastEnd | Literal["cycle"] = "hold"
     k_decay: float = 1.0
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         check_length(self, "decay_steps")
         check_number(self, "start_factor")
         check_number(self, "end_factor")
         check_choice(self, "end_at")
-        check_choice(self, "past_end")
+        check_choice(self, "past_end", (*CHOICES["past_end"], "cycle"))
         check_number(self, "k_decay", open_low=True)
+        check_number(self, "offset", high=1.0)
 
     @abstractmethod
     def shape(self, p: Steps) -> Steps:
@@ -54,8 +69,14 @@ class Decay(Schedule):
         n, last = self.decay_steps, self.decay_steps - 1
         if n == 0 or (n == 1 and self.end_at == "last_update"):
             return constant_like(held(self, t, n, self.past_end, 0.0), self.end_factor)
-        t = held(self, t, n, self.past_end, n if self.end_at == "total" else last)
-        p = power(t / (last if self.end_at == "last_update" else n), self.k_decay)
+        way: Any = last if self.end_at == "last_update" else n
+        if self.past_end == "cycle":
+            t = t + self.offset
+            way = maximum(-quotient(-t - (n - way), n), 1.0) * n - (n - way)
+        else:
+            t = held(self, t, n, self.past_end, n if self.end_at == "total" else last) + self.offset
+            t = t if self.past_end == "continue" else minimum(t, way)
+        p: Steps = power(t / way, self.k_decay)
         return self.end_factor + (self.start_factor - self.end_factor) * self.shape(p)
 
 
@@ -82,6 +103,8 @@ class PolynomialDecay(Decay):
 
     >>> PolynomialDecay(5, power=2)([0, 1, 2, 3, 4]).tolist()
     [1.0, 0.5625, 0.25, 0.0625, 0.0]
+    >>> PolynomialDecay(4, power=2, end_at="total", past_end="cycle")([2, 4, 6, 8]).tolist()
+    [0.25, 0.0, 0.0625, 0.0]
     """
 
     name = "polynomial"

@@ -8,6 +8,7 @@ from lrscope.schedules.arguments import (
     PastEnd,
     Side,
     check_choice,
+    check_flag,
     check_length,
     check_number,
     check_numbers,
@@ -65,14 +66,14 @@ class StepDecay(Schedule):
 
     name = "step"
 
-    step_size: int
+    step_size: float
     gamma: float = 0.1
     steps: int | None = None
     boundary: Side = "later"
     past_end: PastEnd = "hold"
 
     def __post_init__(self) -> None:
-        check_length(self, "step_size", at_least=1)
+        check_steps(self, "step_size")
         check_number(self, "gamma")
         check_length(self, "steps", optional=True)
         check_choice(self, "boundary")
@@ -140,8 +141,9 @@ class ExponentialDecay(Schedule):
     past_end: PastEnd = "hold"
 
     def __post_init__(self) -> None:
-        check_number(self, "gamma", open_low=True)
+        check_number(self, "gamma")
         check_steps(self, "every")
+        check_flag(self, "staircase")
         check_number(self, "end_factor", optional=True)
         check_length(self, "steps", optional=True)
         check_choice(self, "past_end")
@@ -152,6 +154,36 @@ class ExponentialDecay(Schedule):
         if self.end_factor is None:
             return value
         return maximum(value, self.end_factor) if self.gamma < 1 else minimum(value, self.end_factor)
+
+
+@dataclass(frozen=True)
+class LinearGrowth(Schedule):
+    """A straight line up without an end: 1 + r·t/n, the learning-rate range test (Smith 2018, arXiv 1803.09820).
+
+    every: n, updates of one stair. rate: r, what each adds. staircase: whole stairs only, 1 + r·⌊t/n⌋.
+
+    >>> LinearGrowth(10)([0, 10, 25]).tolist(), LinearGrowth(10, staircase=True)(25)
+    ([1.0, 2.0, 3.5], 3.0)
+    """
+
+    name = "growth"
+
+    every: float
+    rate: float = 1.0
+    staircase: bool = False
+    steps: int | None = None
+    past_end: PastEnd = "hold"
+
+    def __post_init__(self) -> None:
+        check_steps(self, "every")
+        check_number(self, "rate")
+        check_flag(self, "staircase")
+        check_length(self, "steps", optional=True)
+        check_choice(self, "past_end")
+
+    def at(self, t: Steps) -> Steps:
+        t = _hold(self, t, self.steps, self.past_end)
+        return 1.0 + self.rate * (quotient(t, self.every) if self.staircase else t / self.every)
 
 
 @dataclass(frozen=True)
@@ -175,6 +207,7 @@ class InverseTimeDecay(Schedule):
     def __post_init__(self) -> None:
         check_steps(self, "every")
         check_number(self, "rate")
+        check_flag(self, "staircase")
         check_length(self, "steps", optional=True)
         check_choice(self, "past_end")
 

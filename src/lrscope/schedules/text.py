@@ -71,7 +71,7 @@ class _Resolver:
             return int(plain) if plain == int(plain) and value.value.denominator == 1 and value.unit == "" else plain
         if isinstance(value, tuple):
             return tuple(self.value(v, argument) for v in value)
-        if isinstance(value, str) and argument in ("phases", "factors", "schedule"):
+        if isinstance(value, str) and argument in ("phases", "factors", "schedule", "decay", "scale"):
             value = Call(value)
         return self.schedule(value) if isinstance(value, Call) else value
 

@@ -51,6 +51,7 @@ class WarmupStableDecay(Schedule):
         for argument in (*LENGTHS, "total_steps"):
             check_length(self, argument, optional=True)
         check_choice(self, "shape", SHAPES)
+        check_choice(self, "past_end")
         check_number(self, "start_factor")
         self._fill_lengths()
         warmup, decay, stable = (getattr(self, argument) or 0 for argument in LENGTHS)
