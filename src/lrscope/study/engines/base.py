@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from lrscope.errors import InvalidInput
 from lrscope.study.bench import Bench
 from lrscope.study.trial import Trial, TrialResult
 
 ENGINES = ("loop", "vmap")
+
+
+class NotStackable(Exception):
+    """Why a task's trials cannot be trained as one program: `… because {message}`. Never reaches a user as an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stacking:
+    """How trials of one batch size are stacked: it decides the speed of a study, never its results.
+
+    Arguments:
+        width: at most this many trials. narrowest: at least this many rows, a lone trial standing in several.
+        mixes_seeds: whether trials of several seeds share a stack.
+    """
+
+    width: int = 8
+    narrowest: int = 1
+    mixes_seeds: bool = False
 
 
 class Engine(ABC):
@@ -26,14 +46,23 @@ class Engine(ABC):
         """How to deal trials out to workers: each tuple is one call of `train`."""
 
 
-def make_engine(name: str) -> Engine:
-    """The engine of a name.
+def make_engine(choice: str | Mapping[str, Any]) -> Engine:
+    """The engine of a name, or of a choice for each batch size: the stacking of its trials, None for the plain loop.
 
     Raises:
         InvalidInput: no such engine.
     """
-    if name == "loop":
+    if choice == "loop":
         from lrscope.study.engines.loop import LoopEngine
 
         return LoopEngine()
-    raise InvalidInput(f"The engine must be one of auto, {', '.join(ENGINES)}. Got '{name}'.")
+    if choice == "vmap":
+        from lrscope.study.engines.vmap import VmapEngine
+
+        return VmapEngine()
+    if isinstance(choice, str):
+        raise InvalidInput(f"The engine must be one of auto, {', '.join(ENGINES)}. Got '{choice}'.")
+    from lrscope.study.engines.vmap import VmapEngine
+
+    stackings = {int(size): None if how is None else Stacking(**how) for size, how in choice.items()}
+    return VmapEngine(stackings)

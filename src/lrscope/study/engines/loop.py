@@ -48,7 +48,7 @@ def train_trial(bench: Bench, trial: Trial) -> TrialResult:
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * float(shares[step])
             probe = record.is_probe(step)
-            record.loss[step] = _update(bench, model, optimizer, order[step], record if probe else None, step)
+            record.loss[step] = update(bench, model, optimizer, order[step], record if probe else None, step)
             if record.is_check(step) and record.has_diverged(step):
                 break
             if record.is_evaluation(step):
@@ -57,7 +57,7 @@ def train_trial(bench: Bench, trial: Trial) -> TrialResult:
     return record.finish(bench, model, trial.peak_lr * shares)
 
 
-def _update(
+def update(
     bench: Bench,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
