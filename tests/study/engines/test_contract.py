@@ -18,7 +18,7 @@ from lrscope.study.trial import Trial, TrialResult
 Benches = Callable[[str], Bench]
 Trials = Callable[..., Trial]
 
-ENGINES = ("loop",)
+ENGINES = ("loop", "vmap")
 
 
 @pytest.fixture(params=ENGINES)

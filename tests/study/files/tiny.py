@@ -49,7 +49,7 @@ def batch_norm() -> Task:
     return Task(
         name="batch norm",
         model=lambda: nn.Sequential(
-            nn.Linear(FEATURES, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 2)
+            nn.Linear(FEATURES, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 2)
         ),
         loss=F.cross_entropy,
         train=(inputs, _labels(inputs)),

@@ -18,18 +18,24 @@ class NotStackable(Exception):
     """Why a task's trials cannot be trained as one program: `… because {message}`. Never reaches a user as an error."""
 
 
+WIDEST = 8
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stacking:
     """How trials of one batch size are stacked: it decides the speed of a study, never its results.
 
     Arguments:
-        width: at most this many trials. narrowest: at least this many rows, a lone trial standing in several.
+        widths: the rows that a stack may have, ascending; fewer trials than rows leave some standing in several.
         mixes_seeds: whether trials of several seeds share a stack.
     """
 
-    width: int = 8
-    narrowest: int = 1
+    widths: tuple[int, ...] = tuple(range(1, WIDEST + 1))
     mixes_seeds: bool = False
+
+    def rows(self, trials: int) -> int:
+        """The rows for a number of trials."""
+        return next(width for width in self.widths if width >= trials)
 
 
 class Engine(ABC):
@@ -64,5 +70,8 @@ def make_engine(choice: str | Mapping[str, Any]) -> Engine:
         raise InvalidInput(f"The engine must be one of auto, {', '.join(ENGINES)}. Got '{choice}'.")
     from lrscope.study.engines.vmap import VmapEngine
 
-    stackings = {int(size): None if how is None else Stacking(**how) for size, how in choice.items()}
+    stackings = {
+        int(size): None if how is None else Stacking(widths=tuple(how["widths"]), mixes_seeds=how["mixes_seeds"])
+        for size, how in choice.items()
+    }
     return VmapEngine(stackings)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from lrscope.study.bench import BatchOrder
+from lrscope.study.bench import BatchOrder, Bench
 from lrscope.study.data import TensorExamples
-from lrscope.study.engines.base import NotStackable, Stacking
+from lrscope.study.engines.base import WIDEST, NotStackable, Stacking
 from lrscope.study.engines.loop import update
 from lrscope.study.engines.program import Programs, Tensors
 from lrscope.study.engines.stack import Stack
@@ -29,32 +30,50 @@ TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 ROUNDING = 1e-6
 
 
-def certify(programs: Programs, batch_size: int, width: int = Stacking().width) -> Stacking:
-    """How trials of a batch size may be stacked, at most `width` of them.
+def certify(programs: Programs, batch_size: int, widths: Sequence[int] = range(1, WIDEST)) -> Stacking:
+    """How trials of a batch size may be stacked: in which of these widths, and in the widest.
+
+    What a stack of the widest width gives is what a trial's result is; another width may be used if it gives the same.
 
     Raises:
-        NotStackable: they cannot be, or would train otherwise.
+        NotStackable: they cannot be, or would train otherwise, or not alike in every place of a stack.
     """
-    trials = [_trial(batch_size, lr=1e-3 * (1 + member / width), seed=0) for member in range(width)]
+    trials = [_trial(batch_size, lr=1e-3 * (1 + member / WIDEST), seed=0) for member in range(WIDEST)]
     _check_optimizer(programs, trials)
     whole = _train(programs, trials)
-    _check_losses(programs, trials[0], whole[0].losses)
-    widths = sorted({2, width // 2, width - 1} - {0, 1, width})
-    others = [_train(programs, trials[:narrow]) for narrow in widths] + [_train(programs, trials[::-1])[::-1]]
-    if any(not _same(other, whole) for other in others):
-        raise NotStackable("its sums depend on how many trials are stacked")
-    alone = _train(programs, trials[:1])
-    return Stacking(
-        width=width, narrowest=1 if _same(alone, whole) else 2, mixes_seeds=_mixes_seeds(programs, trials, whole)
-    )
+    _check_losses(programs.bench, trials[0], whole[0].losses)
+    untraced = Programs(programs.bench, traced=False)  # a trace takes longer than these few updates
+    if not _same(_train(untraced, trials), whole):
+        raise NotStackable("its sums depend on how a stack is run")
+    for places in (1, 3):
+        if not _same(_turned(_train(untraced, _turned(trials, places)), -places), whole):
+            raise NotStackable("its sums depend on the place in a stack")
+    allowed = [width for width in widths if _same(_train(untraced, trials[:width]), whole)]
+    return Stacking(widths=(*allowed, WIDEST), mixes_seeds=_mixes_seeds(programs, untraced, [*allowed, WIDEST], whole))
+
+
+def _mixes_seeds(programs: Programs, untraced: Programs, widths: Sequence[int], whole: Sequence[_Member]) -> bool:
+    """Whether members of several seeds may share a stack: nothing is drawn at random, and the bits stay the same."""
+    if programs.is_random or not isinstance(programs.bench.train, TensorExamples):
+        return False
+    mixed = [replace(member.trial, seed=place % 2) for place, member in enumerate(whole)]
+    return all(_same(_train(untraced, mixed[:width])[::2], whole[::2]) for width in widths if width > 1)
+
+
+def _turned(members: Sequence[Any], places: int) -> list[Any]:
+    return [*members[places:], *members[:places]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Member:
-    """What a member is after a few updates."""
+    """A member's first updates: the losses (updates,), and every gradient, buffer and weight on the way.
 
+    Gradients, because a learning rate hides from the weights what differs in a gradient's last bit.
+    """
+
+    trial: Trial
     losses: torch.Tensor
-    weights: Tensors
+    numbers: Tensors
 
 
 def _trial(batch_size: int, lr: float, seed: int) -> Trial:
@@ -64,38 +83,36 @@ def _trial(batch_size: int, lr: float, seed: int) -> Trial:
 
 
 def _train(programs: Programs, trials: Sequence[Trial]) -> list[_Member]:
-    """Every member after a few updates in one stack."""
-    stack = Stack(programs, trials, narrowest=1)
-    losses = torch.zeros(len(trials), UPDATES, device=programs.bench.device)
+    """Every member's first updates in one stack."""
+    stack = Stack(programs, trials, Stacking(widths=(len(trials),)))
+    losses, numbers = [], []
     with programs.bench.training_rng(trials[0].seed):
         for step in range(UPDATES):
-            stack.update(step, losses, {})
+            loss, gradients = stack.differentiate(step)
+            stack.descend(step, gradients)
+            losses.append(loss)
+            numbers += gradients
+    states = [[value.clone() for value in stack.load(member).state_dict().values()] for member in range(len(trials))]
     return [
-        _Member(losses=losses[member], weights=[tensor.clone() for tensor in stack.load(member).state_dict().values()])
-        for member in range(len(trials))
+        _Member(
+            trial=trial,
+            losses=torch.stack(losses)[:, member],
+            numbers=[*(number[member] for number in numbers), *states[member]],
+        )
+        for member, trial in enumerate(trials)
     ]
 
 
 def _same(some: Sequence[_Member], more: Sequence[_Member]) -> bool:
     """Whether the members of the shorter list are those of the longer one, bit for bit."""
     return all(
-        torch.equal(one.losses, other.losses) and all(map(torch.equal, one.weights, other.weights))
+        torch.equal(one.losses, other.losses) and all(map(torch.equal, one.numbers, other.numbers))
         for one, other in zip(some, more, strict=False)
     )
 
 
-def _mixes_seeds(programs: Programs, trials: Sequence[Trial], whole: Sequence[_Member]) -> bool:
-    """Whether members of several seeds may share a stack: nothing is drawn at random, and the bits stay the same."""
-    if programs.is_random or not isinstance(programs.bench.train, TensorExamples):
-        return False
-    mixed = [replace(trial, seed=member % 2) for member, trial in enumerate(trials)]
-    trained, pair = _train(programs, mixed), _train(programs, mixed[:2])
-    return _same(trained[::2], whole[::2]) and _same(pair, trained)
-
-
-def _check_losses(programs: Programs, trial: Trial, losses: torch.Tensor) -> None:
+def _check_losses(bench: Bench, trial: Trial, losses: torch.Tensor) -> None:
     """Hold a member's losses to those of the loop."""
-    bench = programs.bench
     model = bench.make_model(trial.seed).train()
     optimizer = bench.make_optimizer(model, trial.peak_lr)
     order = BatchOrder(bench.train_examples, trial.batch_size, trial.seed, bench.device)

@@ -27,14 +27,15 @@ Pass = tuple[torch.Tensor, Tensors, Tensors]
 
 
 class Programs:
-    """The traced passes of a task, one for each width and shape of batch.
+    """The passes of a task, one for each width and shape of batch; traced, unless told otherwise.
 
     `trainable`, `frozen` and `buffers` name what a member is made of; a parameter that the loss does not reach is
     frozen, as an optimizer leaves it alone.
     """
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, *, traced: bool = True) -> None:
         self.bench = bench
+        self.traced = traced
         self.template = bench.make_model(0).train()
         self._loss = _Loss(bench, self.template)
         reached = self._reached()
@@ -43,7 +44,7 @@ class Programs:
         self.frozen = [name for name in names if name not in reached]
         self.buffers = [name for name, _ in self.template.named_buffers()]
         self.is_random = False
-        self._traced: dict[Any, Callable[..., Pass]] = {}
+        self._passes: dict[Any, Callable[..., Pass]] = {}
 
     def run(self, trainable: Tensors, frozen: Tensors, buffers: Tensors, batch: Any, *, shared: bool) -> Pass:
         """The losses and gradients of a stack.
@@ -60,10 +61,11 @@ class Programs:
             raise NotStackable("its batches hold more than tensors")
         members = len(trainable[0])
         key = (members, shared, structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
-        if key not in self._traced:
-            self._traced[key] = self._trace((trainable, frozen, buffers, leaves), structure, shared)
+        if key not in self._passes:
+            whole = self._vectorize(structure, shared)
+            self._passes[key] = self._trace(whole, (trainable, frozen, buffers, leaves)) if self.traced else whole
         with torch.no_grad():
-            return self._traced[key](trainable, frozen, buffers, leaves)
+            return self._passes[key](trainable, frozen, buffers, leaves)
 
     def _reached(self) -> set[str]:
         """The names of the parameters that the loss of a batch reaches."""
@@ -74,22 +76,24 @@ class Programs:
         self.template.zero_grad()
         return reached
 
-    def _trace(self, stack: Any, structure: pytree.TreeSpec, shared: bool) -> Callable[..., Pass]:
-        names = ([*self.trainable], [*self.frozen, *self.buffers])
+    def _vectorize(self, structure: pytree.TreeSpec, shared: bool) -> Callable[..., Pass]:
+        """The pass of a stack, from that of a member."""
+        names = [*self.trainable, *self.frozen, *self.buffers]
 
         def member(trainable: Tensors, rest: Tensors, leaves: Tensors) -> tuple[torch.Tensor, Tensors]:
-            values = dict(zip([*names[0], *names[1]], [*trainable, *rest], strict=True))
-            batch = pytree.tree_unflatten(leaves, structure)
-            named = {f"model.{name}": value for name, value in values.items()}
-            loss, after = functional_call(self._loss, named, (batch,))
+            values = {f"model.{name}": value for name, value in zip(names, [*trainable, *rest], strict=True)}
+            loss, after = functional_call(self._loss, values, (pytree.tree_unflatten(leaves, structure),))
             return loss, [after[name] for name in self.buffers]
 
+        stacked = vmap(grad_and_value(member, has_aux=True), (0, 0, None if shared else 0), randomness="same")
+
         def whole(trainable: Tensors, frozen: Tensors, buffers: Tensors, leaves: Tensors) -> Pass:
-            one = grad_and_value(member, has_aux=True)
-            stacked = vmap(one, in_dims=(0, 0, None if shared else 0), randomness="same")
             gradients, (losses, after) = stacked(trainable, [*frozen, *buffers], leaves)
             return losses, gradients, after
 
+        return whole
+
+    def _trace(self, whole: Callable[..., Pass], stack: Any) -> GraphModule:
         copies = pytree.tree_map(torch.clone, stack)  # a trace runs what it traces: batch norm would move its averages
         before = _python_state(self.template)
         try:
@@ -125,7 +129,7 @@ def _draws_random_numbers(graph: GraphModule) -> bool:
 
 def _python_draws() -> str:
     """The state of the random numbers that a trace does not see."""
-    return f"{random.getstate()}{np.random.get_state()[1:3]}"  # noqa: NPY002 (users' code draws from it)
+    return repr((random.getstate(), np.random.get_state(legacy=False)["state"]))  # noqa: NPY002 (users' code draws)
 
 
 def _python_state(model: nn.Module) -> list[tuple[str, Any]]:

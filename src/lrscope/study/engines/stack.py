@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,22 +13,22 @@ from torch.utils import _pytree as pytree
 
 from lrscope.schedules.text import parse_schedule
 from lrscope.study.bench import BatchOrder
+from lrscope.study.engines.base import Stacking
 from lrscope.study.engines.program import Programs, Tensors
 from lrscope.study.engines.record import Record
 from lrscope.study.engines.stacked_optimizers import StackedGroups
 from lrscope.study.trial import Trial, TrialResult
 
 
-def train_stack(programs: Programs, trials: Sequence[Trial], narrowest: int = 1) -> list[TrialResult]:
+def train_stack(programs: Programs, trials: Sequence[Trial], stacking: Stacking) -> list[TrialResult]:
     """Train trials of one batch size side by side; results in their order.
 
     Arguments:
         trials: of one seed where the model or the data draw random numbers: they all see the same draws, as they
             would alone.
-        narrowest: rows that the stack never falls below; a lone member then stands in several.
     """
     bench = programs.bench
-    stack = Stack(programs, trials, narrowest)
+    stack = Stack(programs, trials, stacking)
     records = [Record.begin(bench, trial, stack.model_of(trial)) for trial in trials]
     losses = torch.zeros(len(trials), max(trial.stop_at for trial in trials), device=bench.device)
     for record, row in zip(records, losses, strict=True):
@@ -37,8 +36,9 @@ def train_stack(programs: Programs, trials: Sequence[Trial], narrowest: int = 1)
     results: dict[int, TrialResult] = {}
     clock = _Clock(records)
     with bench.training_rng(trials[0].seed):
-        for step in count():
-            active = stack.members
+        step = -1
+        while active := stack.members:
+            step += 1
             stack.update(step, losses, {i: records[i] for i in active if records[i].is_probe(step)})
             leaving = []
             for member in active:
@@ -54,18 +54,17 @@ def train_stack(programs: Programs, trials: Sequence[Trial], narrowest: int = 1)
                 clock.share_out(active)
                 for member in leaving:
                     results[member] = records[member].finish(bench, stack.load(member), stack.lr[member])
-                if len(leaving) == len(active):
-                    return [results[member] for member in range(len(trials))]
                 stack.keep([member for member in active if member not in leaving])
                 clock.start()
+    return [results[member] for member in range(len(trials))]
 
 
 class Stack:
     """The members' weights, one row each, and how they are updated."""
 
-    def __init__(self, programs: Programs, trials: Sequence[Trial], narrowest: int) -> None:
+    def __init__(self, programs: Programs, trials: Sequence[Trial], stacking: Stacking) -> None:
         bench = programs.bench
-        self._programs, self._bench, self._trials, self._narrowest = programs, bench, trials, narrowest
+        self._programs, self._bench, self._trials, self._stacking = programs, bench, trials, stacking
         self._models = {seed: bench.make_model(seed) for seed in dict.fromkeys(trial.seed for trial in trials)}
         self._orders = {
             seed: BatchOrder(bench.train_examples, trials[0].batch_size, seed, bench.device) for seed in self._models
@@ -99,24 +98,35 @@ class Stack:
 
     def update(self, step: int, losses: torch.Tensor, probes: dict[int, Record]) -> None:
         """One update of every member; its batch losses go to column `step`, measurements to the records of `probes`."""
+        loss, gradients = self.differentiate(step)
+        losses[self._index, step] = loss
+        if not probes:
+            self.descend(step, gradients)
+            return
+        norms = row_norms(gradients)
+        before = [tensor.clone() for tensor in self._trainable]
+        self.descend(step, gradients)
+        moved = row_norms([new - old for new, old in zip(self._trainable, before, strict=True)])
+        ratios = moved / row_norms([*before, *self._frozen]).clamp_min(1e-15)
+        for member, record in probes.items():
+            row = self._rows.index(member)
+            record.grad_norm[step], record.update_ratio[step] = float(norms[row]), float(ratios[row])
+
+    def differentiate(self, step: int) -> tuple[torch.Tensor, Tensors]:
+        """The losses (rows,) and gradients (rows, …) of the batch of a step; buffers move on."""
         shared = len({self._trials[member].seed for member in self._rows}) == 1
         loss, gradients, self._buffers = self._programs.run(
             self._trainable, self._frozen, self._buffers, self._batch(step, shared), shared=shared
         )
-        losses[self._index, step] = loss
+        return loss, gradients
+
+    def descend(self, step: int, gradients: Tensors) -> None:
+        """Move the weights against the gradients, each member at its own rate and clipped by its own norm."""
         clip = self._bench.task.clip_norm
-        norms = row_norms(gradients) if probes or clip is not None else None
-        if clip is not None and norms is not None:
-            factors = (clip / (norms + 1e-6)).clamp(max=1.0)
+        if clip is not None:
+            factors = (clip / (row_norms(gradients) + 1e-6)).clamp(max=1.0)
             gradients = [gradient * _column(factors, gradient) for gradient in gradients]
-        before = [tensor.clone() for tensor in self._trainable] if probes else []
         self._optimizer.step(self._trainable, gradients, self._shares[step, self._rows])
-        if probes and norms is not None:
-            moved = row_norms([new - old for new, old in zip(self._trainable, before, strict=True)])
-            ratios = moved / row_norms([*before, *self._frozen]).clamp_min(1e-15)
-            for member, record in probes.items():
-                row = self._rows.index(member)
-                record.grad_norm[step], record.update_ratio[step] = float(norms[row]), float(ratios[row])
 
     @torch.no_grad()
     def load(self, member: int) -> torch.nn.Module:
@@ -130,8 +140,8 @@ class Stack:
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these members only."""
-        rows = [*members, *[members[-1]] * (self._narrowest - len(members))]
-        if rows != self._rows:
+        rows = [*members, *list(members[-1:]) * (self._stacking.rows(len(members)) - len(members))]
+        if rows and rows != self._rows:
             chosen = torch.tensor([self._rows.index(member) for member in rows], device=self._bench.device)
             self._trainable, self._frozen, self._buffers = (
                 [tensor.index_select(0, chosen) for tensor in tensors]
@@ -139,7 +149,7 @@ class Stack:
             )
             self._optimizer.keep(chosen)
         self._rows = rows
-        self._index = torch.tensor(rows, device=self._bench.device)
+        self._index = torch.tensor(rows, dtype=torch.int64, device=self._bench.device)
 
     def _batch(self, step: int, shared: bool) -> Any:
         """The batch of a step: read once for members of one seed, else (rows, B, …) with each row's own."""
@@ -171,7 +181,8 @@ class _Clock:
 def row_norms(tensors: Tensors) -> torch.Tensor:
     """(rows,) L2 norms over all tensors (rows, …) together."""
     each = [torch.linalg.vector_norm(tensor.reshape(len(tensor), -1), dim=1) for tensor in tensors]
-    return torch.linalg.vector_norm(torch.stack(each), dim=0)
+    norms: torch.Tensor = torch.linalg.vector_norm(torch.stack(each), dim=0)
+    return norms
 
 
 def _column(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

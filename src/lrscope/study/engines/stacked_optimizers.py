@@ -96,7 +96,7 @@ class StackedAdam(StackedOptimizer):
         first, second = self._remember("first", gradients), self._remember("second", gradients)
         _average(first, gradients, beta1)
         _average(second, _squared(gradients), beta2)
-        scale = torch._foreach_sqrt(second)
+        scale = list(torch._foreach_sqrt(second))
         torch._foreach_div_(scale, (1 - beta2**self.updates) ** 0.5)
         torch._foreach_add_(scale, self.settings["eps"])
         _descend(parameters, _divided(first, scale), lr / (1 - beta1**self.updates))
@@ -118,7 +118,7 @@ class StackedRMSprop(StackedOptimizer):
             mean = self._remember("mean", gradients)
             _average(mean, gradients, alpha)
             variance = _add(square, _neg(_squared(mean)))
-        scale = torch._foreach_sqrt(variance)
+        scale = list(torch._foreach_sqrt(variance))
         torch._foreach_add_(scale, self.settings["eps"])
         direction = _divided(gradients, scale)
         if momentum:
@@ -155,9 +155,7 @@ class StackedGroups:
         NotStackable: an optimizer, or an option of one, that has no stacked twin.
     """
 
-    def __init__(
-        self, optimizers: Sequence[torch.optim.Optimizer], parameters: Sequence[torch.Tensor]
-    ) -> None:
+    def __init__(self, optimizers: Sequence[torch.optim.Optimizer], parameters: Sequence[torch.Tensor]) -> None:
         place = {id(parameter): index for index, parameter in enumerate(parameters)}
         self._groups: list[tuple[StackedOptimizer, list[int]]] = []
         for number, group in enumerate(optimizers[0].param_groups):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 
 from lrscope.study.bench import Bench, one_thread
 from lrscope.study.engines.base import Engine, NotStackable, Stacking
@@ -39,7 +40,7 @@ class VmapEngine(Engine):
             share = workers * sum(trial.examples for trial in group) / work
             stacks = max(min(len(group), math.ceil(share)), math.ceil(len(group) / self._width(size)))
             borders = [len(group) * number // stacks for number in range(stacks + 1)]
-            jobs += [tuple(group[start:end]) for start, end in zip(borders, borders[1:], strict=False)]
+            jobs += [tuple(group[start:end]) for start, end in pairwise(borders)]
         return sorted(jobs, key=lambda job: -sum(trial.examples for trial in job))
 
     def train(self, bench: Bench, trials: Sequence[Trial]) -> list[TrialResult]:
@@ -53,13 +54,13 @@ class VmapEngine(Engine):
                     results |= {trial: train_trial(bench, trial) for trial in group}
                     continue
                 for stack in _stacks(group, stacking):
-                    trained = train_stack(programs_of(bench), stack, stacking.narrowest)
+                    trained = train_stack(programs_of(bench), stack, stacking)
                     results |= {result.trial: replace(result, engine=self.name) for result in trained}
         return [results[trial] for trial in trials]
 
     def _width(self, batch_size: int) -> int:
         stacking = self._stackings.get(batch_size, Stacking())
-        return 1 if stacking is None else stacking.width
+        return 1 if stacking is None else stacking.widths[-1]
 
     def _stacking(self, bench: Bench, batch_size: int) -> Stacking | None:
         if batch_size in self._stackings:
@@ -83,11 +84,8 @@ def _find_out(bench: Bench, batch_size: int) -> Stacking | None:
 
 def _stacks(trials: Sequence[Trial], stacking: Stacking) -> list[tuple[Trial, ...]]:
     """The trials of a batch size in stacks, of one seed each where seeds cannot be mixed."""
+    widest = stacking.widths[-1]
     groups: dict[int | None, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(None if stacking.mixes_seeds else trial.seed, []).append(trial)
-    return [
-        tuple(group[start : start + stacking.width])
-        for group in groups.values()
-        for start in range(0, len(group), stacking.width)
-    ]
+    return [tuple(group[start : start + widest]) for group in groups.values() for start in range(0, len(group), widest)]
