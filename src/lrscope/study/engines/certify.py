@@ -19,7 +19,7 @@ from lrscope.study.data import TensorExamples
 from lrscope.study.engines.base import WIDEST, NotStackable, Stacking
 from lrscope.study.engines.loop import update
 from lrscope.study.engines.program import Programs, Tensors
-from lrscope.study.engines.stack import Stack
+from lrscope.study.engines.stack import Stack, row_norms
 from lrscope.study.engines.stacked_optimizers import StackedGroups
 from lrscope.study.trial import Trial
 
@@ -66,7 +66,7 @@ def _turned(members: Sequence[Any], places: int) -> list[Any]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Member:
-    """A member's first updates: the losses (updates,), and every gradient, buffer and weight on the way.
+    """A member's first updates: the losses (updates,), and every gradient on the way, and the weights after it.
 
     Gradients, because a learning rate hides from the weights what differs in a gradient's last bit.
     """
@@ -91,7 +91,7 @@ def _train(programs: Programs, trials: Sequence[Trial]) -> list[_Member]:
             loss, gradients = stack.differentiate(step)
             stack.descend(step, gradients)
             losses.append(loss)
-            numbers += gradients
+            numbers += [*gradients, row_norms(gradients)]
     states = [[value.clone() for value in stack.load(member).state_dict().values()] for member in range(len(trials))]
     return [
         _Member(

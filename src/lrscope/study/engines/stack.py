@@ -180,9 +180,13 @@ class _Clock:
 
 def row_norms(tensors: Tensors) -> torch.Tensor:
     """(rows,) L2 norms over all tensors (rows, …) together."""
-    each = [torch.linalg.vector_norm(tensor.reshape(len(tensor), -1), dim=1) for tensor in tensors]
-    norms: torch.Tensor = torch.linalg.vector_norm(torch.stack(each), dim=0)
-    return norms
+    rows = len(tensors[0])
+    flat = [tensor.reshape(rows, -1) for tensor in tensors]
+    if rows == 1:  # a lone row would be summed in another order than a row among others
+        flat = [torch.cat([row, row]) for row in flat]
+    each = torch.stack([torch.linalg.vector_norm(tensor, dim=1) for tensor in flat])
+    norms: torch.Tensor = torch.linalg.vector_norm(each, dim=0)
+    return norms[:rows]
 
 
 def _column(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
