@@ -22,7 +22,7 @@ from lrscope.study.bench import Bench
 from lrscope.study.engines.loop import LoopEngine
 from lrscope.study.load import TaskSource
 from lrscope.study.plan import DEFAULT_SCHEDULE, StudyPlan, make_plan
-from lrscope.study.search import full_trial
+from lrscope.study.space import full_trial
 from lrscope.study.store import Store, open_store
 from lrscope.study.trial import Trial, TrialResult
 

@@ -13,9 +13,11 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from lrscope.report.sparkline import sparkline
+from lrscope.scaling.u_curve import UCurve
 from lrscope.study.assemble import equivalents, observe
+from lrscope.study.cell_fit import choose_lr, fit_cells
 from lrscope.study.plan import StudyPlan
-from lrscope.study.search import Cell, choose_lr, fit_cell
+from lrscope.study.space import Cell
 from lrscope.study.trial import Trial, TrialResult
 
 
@@ -27,6 +29,7 @@ class StudyProgress:
         self.plan: StudyPlan | None = None
         self.finished: dict[Trial, TrialResult] = {}
         self.stage = "search"
+        self._fits: dict[Cell, UCurve] = {}  # as of the last round
         self._pending = 0.0
         self._spent = (0.0, 0.0)  # examples, seconds of this round
         self._round_started = time.perf_counter()
@@ -59,6 +62,7 @@ class StudyProgress:
     def asked(self, trials: Sequence[Trial], stage: str) -> None:
         """A round begins."""
         self.stage = stage
+        self._fits = self._fit()
         self._pending = float(sum(trial.examples for trial in trials))
         self._spent = (0.0, 0.0)
         self._round_started = time.perf_counter()
@@ -78,6 +82,15 @@ class StudyProgress:
         left = f"about {elapsed / done * max(self._pending, 0):.0f} s left of this round"
         self._bar.update(self._round, advance=1, left=left)
         self._show()
+
+    def _fit(self) -> dict[Cell, UCurve]:
+        """The curves fitted to what the search has seen so far."""
+        if self.plan is None:
+            return {}
+        space = self.plan.space
+        last = space.base_seed + space.seeds
+        searched = {trial: result for trial, result in self.finished.items() if trial.seed < last}
+        return fit_cells(space, observe(searched, self.plan.metric))
 
     def _show(self) -> None:
         if self._live.is_started:
@@ -100,7 +113,7 @@ class StudyProgress:
             trial: result for trial, result in mine.items() if trial.seed < plan.space.base_seed + plan.space.seeds
         }
         observations = observe(searched, plan.metric)
-        fitted = fit_cell(cell, plan.space, observations)
+        fitted = self._fits.get(cell)
         optimum = "…"
         if fitted is not None and fitted.optimal_lr is not None:
             best = fitted.optimal_lr

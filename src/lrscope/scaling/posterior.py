@@ -46,6 +46,16 @@ def linex(distance: Floats, skew: Floats | float) -> Floats:
     return shape
 
 
+@dataclass(frozen=True, kw_only=True)
+class CurvePrior:
+    """What is known of a curve before its own points: normal in the minimum m, log₂ η, and in log k where given."""
+
+    minimum: float
+    minimum_sd: float
+    log_curvature: float | None = None
+    log_curvature_sd: float = 1.0
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CurvePosterior:
     """Equally likely curves: optimum m (log₂ η), curvature k (per octave²), skew a, bottom c, noise σ; all (draws,)."""
@@ -74,6 +84,7 @@ class _Points:
     shape_sd: Floats  # (n,) what the shape may be wrong by
     replicate_ss: float  # sum of squares within points, and its degrees of freedom
     replicate_dof: int
+    prior: CurvePrior | None
 
 
 def octave_excess(x: Floats, y: Floats) -> float:
@@ -128,6 +139,7 @@ def sample_posterior(
     replicate_dof: int,
     draws: int,
     rng: np.random.Generator,
+    prior: CurvePrior | None = None,
 ) -> CurvePosterior:
     """Draw curves that the points (x ascending) agree with; the optimum is below `upper`, log₂ η of a diverged run."""
     scale = octave_excess(x, y)
@@ -142,6 +154,7 @@ def sample_posterior(
         shape_sd=SHAPE_ERROR * excess * (1.0 + excess / (SHAPE_RANGE * scale)),
         replicate_ss=replicate_ss,
         replicate_dof=replicate_dof,
+        prior=prior,
     )
     low, high = x[0] - MARGIN_OCTAVES, x[-1] + MARGIN_OCTAVES if upper is None else upper
     coarse = np.linspace(low, high, GRID)
@@ -182,6 +195,11 @@ def _evaluate(points: _Points, minima: Floats) -> _Grid:
         prior_s -= 0.5 * points.replicate_ss / noise**2 + points.replicate_dof * np.log(noise)
     log_density = -0.5 * misfit + prior_s[:, None]
     log_density -= 0.5 * ((CURVATURE_GRID - CURVATURE_MEAN) / CURVATURE_SD) ** 2
+    prior = points.prior
+    if prior is not None:
+        log_density -= 0.5 * (((minima - prior.minimum) / prior.minimum_sd) ** 2)[:, None, None, None]
+        if prior.log_curvature is not None:
+            log_density -= 0.5 * ((np.log(k) - prior.log_curvature) / prior.log_curvature_sd) ** 2
     log_density -= 0.5 * ((SKEWS[:, None, None] - SKEW_MEAN) / SKEW_SD) ** 2
     return _Grid(log_density=log_density, mean_y=mean_y, mean_shape=mean_shape, bottom_sd=1.0 / np.sqrt(total))
 

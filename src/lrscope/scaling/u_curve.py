@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrscope.estimate import Estimate
-from lrscope.scaling.posterior import CurvePosterior, Floats, sample_posterior
+from lrscope.scaling.cliff import SAFE_OCTAVES, Cliff, failed_runs, find_cliff
+from lrscope.scaling.posterior import CurvePosterior, CurvePrior, Floats, sample_posterior
 from lrscope.scaling.sweep import gather_sweep
 
 Status = Literal["found", "edge", "inconclusive", "all_diverged"]
@@ -44,6 +45,7 @@ class UCurve:
     noise: float | None
     initial_loss: float | None
     posterior: CurvePosterior | None = field(repr=False)
+    cliff: Cliff | None = field(default=None, repr=False)
 
     def __call__(self, lr: ArrayLike) -> Floats:
         """The fitted loss at `lr` (any shape): the median over equally likely curves; NaN where nothing was fitted."""
@@ -64,7 +66,7 @@ class UCurve:
     @property
     def optimal_lr_samples(self) -> Floats:
         """Equally likely values of the optimal learning rate, (1000,); empty where nothing was fitted."""
-        return np.empty(0) if self.posterior is None else np.exp2(self.posterior.minimum)
+        return np.empty(0) if self.posterior is None else np.exp2(_minima(self.posterior, self.cliff))
 
     @property
     def expected_loss_samples(self) -> Floats:
@@ -73,7 +75,8 @@ class UCurve:
 
     def expected_regret(self, lr: ArrayLike, initial_loss: float | None = None) -> Floats:
         """The expected regret of choosing `lr`: the mean over equally likely curves of
-        (L(lr) − L(η*)) / (L_init − L(η*)), in the shape of `lr`; NaN where nothing was fitted.
+        (L(lr) − L(η*)) / (L_init − L(η*)), in the shape of `lr`; NaN where nothing was fitted. A run that fails, beyond
+        the cliff, loses all of it.
 
         Without an initial loss (here or at the fit), the largest finite loss stands for it.
         """
@@ -84,8 +87,11 @@ class UCurve:
         start = float(self.loss.max()) if known is None else known
         gain = np.maximum(start - self.posterior.bottom, 1e-12 * max(1.0, abs(start)))
         shares = np.minimum(self.posterior.excess(np.log2(rates.ravel())) / gain[:, None], 1.0)
-        regret: Floats = shares.mean(axis=0).reshape(rates.shape)
-        return regret
+        regret: Floats = shares.mean(axis=0)
+        if self.cliff is not None:
+            failing = self.cliff.failing(np.log2(rates.ravel()))
+            regret = (1.0 - failing) * regret + failing
+        return regret.reshape(rates.shape)
 
 
 def fit_u_curve(
@@ -95,6 +101,7 @@ def fit_u_curve(
     initial_loss: float | None = None,
     seed: ArrayLike | None = None,
     random_seed: int = 0,
+    prior: CurvePrior | None = None,
 ) -> UCurve:
     """Find the learning rate of least loss, with 80 % intervals, from finished runs.
 
@@ -108,6 +115,7 @@ def fit_u_curve(
         initial_loss: the loss before training; finite losses far above it count as diverged, and regrets refer to it.
         seed: seeds of the runs, (N,); where a seed ran at several rates, what it adds to the loss at all is taken out.
         random_seed: for the draws from the posterior.
+        prior: what other curves say of this one's minimum and curvature.
 
     Returns:
         A `UCurve`: found; edge (the best run is the first or last, so the optimum may lie beyond); inconclusive; or
@@ -121,14 +129,19 @@ def fit_u_curve(
     ('found', 0.04)
     """
     sweep = gather_sweep(lr, loss, initial_loss=initial_loss, seed=seed)
-    posterior = None
+    posterior, cliff = None, None
     if sweep.lr.size == 0:
         verdict = _all_diverged(float(sweep.diverged_lr[0]))
     else:
+        rng = np.random.default_rng(random_seed)
         x, y, runs = np.log2(sweep.lr), sweep.loss, sweep.runs
-        upper = sweep.diverged_above_best
-        if upper is not None:  # what lies beyond a diverged rate says nothing about the minimum
-            inside = sweep.lr < upper
+        each, best = np.log2(np.asarray(lr, dtype=np.float64).ravel()), int(np.argmin(y))
+        losses = np.asarray(loss, dtype=np.float64).ravel()
+        failed = failed_runs(each, losses, x[best] + 1e-6, y[best], initial_loss)
+        cliff = find_cliff(each, failed, DRAWS, rng)
+        upper = float(np.exp2(each[failed].min())) if failed.any() else None
+        if upper is not None:  # what lies beyond a run that failed says nothing about the minimum
+            inside = x < math.log2(upper) - 1e-6
             x, y, runs = x[inside], y[inside], runs[inside]
         if x.size >= 2 and float(np.ptp(y)) > 1e-12 * max(1.0, float(np.abs(y).max())):
             posterior = sample_posterior(
@@ -139,9 +152,10 @@ def fit_u_curve(
                 replicate_ss=sweep.replicate_ss,
                 replicate_dof=sweep.replicate_dof,
                 draws=DRAWS,
-                rng=np.random.default_rng(random_seed),
+                rng=rng,
+                prior=prior,
             )
-        verdict = _judge(x, y, upper, posterior)
+        verdict = _judge(x, y, upper, posterior, cliff)
     return UCurve(
         status=verdict.status,
         optimal_lr=verdict.optimal_lr,
@@ -156,6 +170,7 @@ def fit_u_curve(
         noise=None if posterior is None else float(np.median(posterior.noise)),
         initial_loss=initial_loss,
         posterior=posterior,
+        cliff=cliff,
     )
 
 
@@ -177,7 +192,14 @@ def _all_diverged(lowest: float) -> _Verdict:
     )
 
 
-def _judge(x: Floats, y: Floats, upper: float | None, posterior: CurvePosterior | None) -> _Verdict:
+def _minima(posterior: CurvePosterior, cliff: Cliff | None) -> Floats:
+    """Equally likely optima, log₂ η: the minima of the curves, kept clear of the cliff."""
+    return posterior.minimum if cliff is None else np.minimum(posterior.minimum, cliff.places - SAFE_OCTAVES)
+
+
+def _judge(
+    x: Floats, y: Floats, upper: float | None, posterior: CurvePosterior | None, cliff: Cliff | None
+) -> _Verdict:
     best = int(np.argmin(y))
     best_lr, best_loss = float(np.exp2(x[best])), float(y[best])
     if posterior is None:
@@ -189,10 +211,11 @@ def _judge(x: Floats, y: Floats, upper: float | None, posterior: CurvePosterior 
             optimal_lr=Estimate(best_lr, None, ceiling), expected_loss=Estimate(best_loss, None, None),
             advice=f"{what} cannot show where the optimum is: run {_listed(tries)}.",
         )  # fmt: skip
-    low, middle, high = np.quantile(posterior.minimum, QUANTILES)
+    minima = _minima(posterior, cliff)
+    low, middle, high = np.quantile(minima, QUANTILES)
     losses = np.quantile(posterior.bottom, QUANTILES)
     bottom = Estimate(losses[1], losses[0], losses[2])
-    below, beyond = float(np.mean(posterior.minimum < x[0])), float(np.mean(posterior.minimum > x[-1]))
+    below, beyond = float(np.mean(minima < x[0])), float(np.mean(minima > x[-1]))
     if below > EDGE_SHARE and best <= 1 and below >= beyond:
         return _edge(x, "low", Estimate(np.exp2(min(middle, x[0])), None, np.exp2(max(high, x[0]))), bottom)
     if beyond > EDGE_SHARE and upper is None and best >= x.size - 2:

@@ -12,10 +12,11 @@ from lrscope.diagnosis.regime import sweep_regimes
 from lrscope.estimate import Estimate
 from lrscope.scaling.batch_law import BatchLaw, fit_batch_law
 from lrscope.scaling.u_curve import UCurve
+from lrscope.study.cell_fit import fit_cells, judge
 from lrscope.study.plan import StudyPlan
 from lrscope.study.recommend import FRESH_FROM, choose_optimum, recommend
 from lrscope.study.result import Cost, CurvePoint, Optimum, OptimumStatus, StudyResult
-from lrscope.study.search import Cell, Observation, choose_lr, fit_cell
+from lrscope.study.space import Cell, Observation, SearchSpace
 from lrscope.study.trial import Trial, TrialResult
 
 FITTED_POINTS = 61
@@ -27,7 +28,8 @@ def assemble(plan: StudyPlan, trials: dict[Trial, TrialResult], engine: str, sec
     fresh = plan.space.base_seed + FRESH_FROM
     searched = [result for result in trials.values() if result.trial.seed < fresh]
     verified = [result for result in trials.values() if result.trial.seed >= fresh]
-    optima = tuple(_optimum(plan, cell, searched) for cell in sorted(plan.space.cells))
+    fits = fit_cells(plan.space, observe({result.trial: result for result in searched}, plan.metric))
+    optima = tuple(_optimum(plan, cell, searched, fits.get(cell)) for cell in sorted(plan.space.cells))
     chosen = choose_optimum(optima, plan.space.tolerance)
     recommended = None
     if chosen is not None and verified:
@@ -75,17 +77,16 @@ def equivalents(plan: StudyPlan, result: TrialResult) -> float:
     return result.examples / (size * plan.space.total_steps[size])
 
 
-def _optimum(plan: StudyPlan, cell: Cell, searched: Sequence[TrialResult]) -> Optimum:
+def _optimum(plan: StudyPlan, cell: Cell, searched: Sequence[TrialResult], fitted: UCurve | None) -> Optimum:
     mine = [
         result
         for result in searched
         if result.trial.batch_size == cell.batch_size and result.trial.schedule == cell.schedule
     ]
     observations = observe({result.trial: result for result in mine}, plan.metric)
-    fitted = fit_cell(cell, plan.space, observations)
     full = [result for result in mine if result.trial.total_steps == plan.space.total_steps[cell.batch_size]]
     initial = [result.initial_loss(plan.metric) for result in full or mine]
-    found = _Found() if fitted is None else _read_fit(fitted)
+    found = _Found() if fitted is None else _read_fit(fitted, plan.space)
     status, advice = found.status, found.advice
     if mine and not any(math.isfinite(seen.loss) for seen in observations):
         lowest = min(result.trial.peak_lr for result in mine)
@@ -119,22 +120,19 @@ class _Found:
     advice: str = "No full run has ended yet."
 
 
-def _read_fit(fitted: UCurve) -> _Found:
-    choice, best = choose_lr(fitted), fitted.optimal_lr
-    if choice is None or best is None:
-        return _Found(status=fitted.status, advice=fitted.advice)
-    regret = float(fitted.expected_regret(choice))
+def _read_fit(fitted: UCurve, space: SearchSpace) -> _Found:
+    choice = judge(fitted, space)
     drawn: tuple[tuple[float, float], ...] = ()
-    if len(fitted.lr) > 1:
+    if choice.optimal_lr is not None and len(fitted.lr) > 1:
         rates = np.geomspace(fitted.lr.min(), fitted.lr.max(), FITTED_POINTS)
         drawn = tuple(zip(rates.tolist(), fitted(rates).tolist(), strict=True))
     return _Found(
-        status=fitted.status,
-        optimal_lr=Estimate(choice, best.low, best.high),
+        status=choice.status,
+        optimal_lr=choice.optimal_lr,
         expected_loss=fitted.expected_loss,
-        expected_regret=regret if math.isfinite(regret) else None,
+        expected_regret=choice.expected_regret,
         drawn=drawn,
-        advice=fitted.advice,
+        advice=choice.advice,
     )
 
 

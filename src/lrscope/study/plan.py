@@ -14,7 +14,7 @@ from lrscope.schedules.text import parse_schedule
 from lrscope.study.bench import Bench
 from lrscope.study.fingerprint import fingerprint
 from lrscope.study.load import TaskSource
-from lrscope.study.search import Cell, SearchSpace
+from lrscope.study.space import Cell, SearchSpace
 from lrscope.study.task import check_batch_sizes
 
 DEFAULT_SCHEDULE = "warmup(5%) -> cosine"

@@ -12,7 +12,7 @@ from scipy import stats
 
 from lrscope.estimate import COVERAGE, Estimate
 from lrscope.study.result import Optimum, Recommendation
-from lrscope.study.search import Cell, SearchSpace, full_trial
+from lrscope.study.space import Cell, SearchSpace, full_trial
 from lrscope.study.trial import Trial, TrialResult
 
 FRESH_SEEDS = 3

@@ -1,0 +1,59 @@
+"""The cliff to the right of an optimum: where training fails, told from runs that failed and runs that did not.
+
+A run fails at a rate x = log₂ η with probability Φ((x − c)/S): the cliff c is not known, and differs from seed to seed
+by S. Every run is evidence, and a single one says little: near a cliff seen through one seed the next seed may fail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr, ndtr
+
+Floats = NDArray[np.float64]
+
+SEED_SPREAD = 0.35  # S, octaves
+COLLAPSE = 0.25  # a run above the best rate that lost this share of the best run's progress has failed
+SAFE_OCTAVES = 0.75  # the optimum of the mean over seeds is at least this far from the cliff
+_GRID = 241
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cliff:
+    """Equally likely places of the cliff, log₂ η: (draws,)."""
+
+    places: Floats
+
+    def failing(self, x: Floats) -> Floats:
+        """The probability that a run fails at each x = log₂ η: (len(x),)."""
+        chances: Floats = ndtr((x[:, None] - self.places) / SEED_SPREAD).mean(axis=1)
+        return chances
+
+
+def failed_runs(
+    x: Floats, loss: Floats, best: float, best_loss: float, initial_loss: float | None
+) -> NDArray[np.bool_]:
+    """Which runs at rates above the best one, x = `best`, failed: not finite, or most of their progress is gone."""
+    limit = np.inf if initial_loss is None else best_loss + COLLAPSE * max(initial_loss - best_loss, 0.0)
+    failed: NDArray[np.bool_] = (x > best) & ~(loss < limit)
+    return failed
+
+
+def find_cliff(x: Floats, failed: NDArray[np.bool_], draws: int, rng: np.random.Generator) -> Cliff | None:
+    """Draw places of the cliff from its posterior under a flat prior; None where no run failed.
+
+    Arguments:
+        x: (runs,) log₂ η. failed: (runs,) whether each run failed.
+    """
+    if not failed.any():
+        return None
+    places = np.linspace(float(x.min()) - 1.0, float(x[failed].min()) + 2.0, _GRID)
+    distance = (x[:, None] - places) / SEED_SPREAD  # (runs, places)
+    density = np.where(failed[:, None], log_ndtr(distance), log_ndtr(-distance)).sum(axis=0)
+    cumulative = np.cumsum(np.exp(density - density.max()))
+    levels = (np.arange(draws) + 0.5) / draws * cumulative[-1]
+    drawn = np.interp(levels, cumulative, places)
+    rng.shuffle(drawn)
+    return Cliff(places=drawn)

@@ -1,0 +1,124 @@
+"""The loss against the rate, fitted cell by cell, each with what the cells before it say of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrscope.estimate import Estimate
+from lrscope.scaling.posterior import CurvePrior
+from lrscope.scaling.u_curve import QUANTILES, Status, UCurve, fit_u_curve
+from lrscope.study.placement import expect
+from lrscope.study.space import Cell, Observation, SearchSpace
+
+BELOW = 2**0.5  # how far below the rates tried a choice may lie: less is lost there than above them
+DOUBTFUL = 3.0  # times the tolerance: a choice expected to lose more is not called found
+LEARNED_NOTHING = 0.05  # a run that made less than this share of the best run's progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a fitted cell comes to: the rate chosen, the interval of the optimum, and what the choice may lose."""
+
+    status: Status
+    optimal_lr: Estimate | None
+    expected_regret: float | None
+    advice: str
+
+
+def fit_cells(space: SearchSpace, observations: Sequence[Observation]) -> dict[Cell, UCurve]:
+    """The curve fitted to each cell's full runs, in the order of the search; cells without one are left out."""
+    fitted: dict[Cell, UCurve] = {}
+    for cell in search_order(space):
+        fit = fit_cell(cell, space, observations, fitted)
+        if fit is not None:
+            fitted[cell] = fit
+    return fitted
+
+
+def search_order(space: SearchSpace) -> list[Cell]:
+    """The leader, then the batch sizes by their distance from it, then the same for the other schedules."""
+    leader = leader_of(space)
+    return sorted(space.cells, key=lambda cell: (cell.schedule != leader.schedule, distance(cell, leader), cell))
+
+
+def leader_of(space: SearchSpace) -> Cell:
+    """The cell searched first, whose findings the others start from: the middle batch size, the first schedule."""
+    sizes = sorted({cell.batch_size for cell in space.cells})
+    return Cell(batch_size=sizes[len(sizes) // 2], schedule=space.cells[0].schedule)
+
+
+def distance(cell: Cell, other: Cell) -> float:
+    """Octaves between the batch sizes of two cells."""
+    return abs(math.log2(cell.batch_size / other.batch_size))
+
+
+def fit_cell(
+    cell: Cell, space: SearchSpace, observations: Sequence[Observation], before: dict[Cell, UCurve]
+) -> UCurve | None:
+    """The curve fitted to a cell's full runs, given those of the cells before it; None where there is no full run."""
+    full = [seen for seen in observations if cell.has(seen.trial) and space.is_full(seen.trial)]
+    if not full:
+        return None
+    full.sort(key=lambda seen: seen.trial)
+    lr = np.array([seen.trial.peak_lr for seen in full])
+    loss = np.array([seen.loss for seen in full])
+    initial = float(np.mean([seen.initial_loss for seen in full]))
+    gain = initial - float(np.min(loss))
+    prior: CurvePrior | None = None
+    if "neighbours" in space.savings:
+        prior = expect(cell, before, gain if math.isfinite(gain) else None)
+    # A run that learned nothing at a rate above the best is over the cliff as much as one that is not finite.
+    over = (lr > lr[np.argmin(loss)]) & (loss > initial - LEARNED_NOTHING * abs(gain))
+    seeds = [seen.trial.seed for seen in full]
+    return fit_u_curve(lr, np.where(over, math.inf, loss), initial_loss=initial, seed=seeds, prior=prior)
+
+
+def choose_lr(fitted: UCurve) -> float | None:
+    """The rate of least expected regret under the fitted curves and the cliff, among rates like those tried.
+
+    The curve is steeper to the right, so this lies a little left of the most likely optimum where that is uncertain.
+    """
+    best = fitted.optimal_lr
+    if best is None or fitted.posterior is None:
+        return None if best is None else best.value
+    low, high = float(fitted.lr.min()) / BELOW, float(fitted.lr.max())
+    rates = np.geomspace(low, high, max(41, 8 * math.ceil(math.log2(high / low)) + 1))
+    return float(rates[np.argmin(fitted.expected_regret(rates))])
+
+
+def expected_regret(fitted: UCurve) -> float:
+    """What the choice is expected to lose; infinite where nothing could be fitted."""
+    choice = choose_lr(fitted)
+    regret = math.inf if choice is None else float(fitted.expected_regret(choice))
+    return regret if math.isfinite(regret) else math.inf
+
+
+def judge(fitted: UCurve, space: SearchSpace) -> Choice:
+    """The choice and its status: found where it is expected to lose no more than the tolerance, within the range.
+
+    An optimum that may lie beyond the rates tried is found all the same where little can be gained there; one at the
+    end of the range stays an edge.
+    """
+    choice, best, regret = choose_lr(fitted), fitted.optimal_lr, expected_regret(fitted)
+    status, advice = fitted.status, fitted.advice
+    if choice is None or best is None:
+        return Choice(status=status, optimal_lr=None, expected_regret=None, advice=advice)
+    at_end = min(choice / space.lr_low, space.lr_high / choice) < 2**0.25
+    if fitted.posterior is not None and status != "found" and regret <= space.tolerance and not at_end:
+        low, _, high = np.quantile(fitted.optimal_lr_samples, QUANTILES)
+        best = Estimate(choice, min(low, choice), max(high, choice))
+        status, advice = "found", f"The optimum is {choice:.3g} (80 %: {best.low:.3g} to {best.high:.3g})."
+    elif status == "found" and regret > DOUBTFUL * space.tolerance:
+        status = "inconclusive"
+        advice = f"The choice {choice:.3g} is expected to lose {regret:.1%} of what training gains: allow more seeds."
+    low, high = (None if end is None else choose(end, choice) for end, choose in ((best.low, min), (best.high, max)))
+    return Choice(
+        status=status,
+        optimal_lr=Estimate(choice, low, high),
+        expected_regret=regret if math.isfinite(regret) else None,
+        advice=advice,
+    )

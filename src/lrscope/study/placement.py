@@ -1,0 +1,59 @@
+"""Where an optimum is expected before its own batch size and schedule have been run: one model of all of them.
+
+log₂ η*(B, schedule) = a + p·log₂ B + offset(schedule): a flat prior on a, a normal one on the exponent p and on each
+schedule's offset. Every fitted cell is evidence with its own width, and a cell strays from the law by SCATTER.
+Curvatures, as shares of the loss that training gains, are alike across cells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from lrscope.scaling.posterior import CurvePrior
+from lrscope.scaling.u_curve import UCurve
+from lrscope.study.space import Cell
+
+EXPONENT, EXPONENT_SD = 0.4, 0.35
+OFFSET_SD = 1.0  # octaves between schedules
+SCATTER = 0.5  # octaves
+LOG_CURVATURE_SD = 0.8
+
+
+def expect(cell: Cell, fitted: Mapping[Cell, UCurve], gain: float | None = None) -> CurvePrior | None:
+    """What the fitted cells say of another one's curve, whose training gains `gain`; None where they say nothing."""
+    known = {other: fit for other, fit in fitted.items() if fit.posterior is not None and other != cell}
+    if not known:
+        return None
+    schedules = list(dict.fromkeys([next(iter(known)).schedule, *(other.schedule for other in known), cell.schedule]))
+    rows = np.array([_row(other, schedules) for other in known])
+    octaves = [np.log2(fit.optimal_lr_samples) for fit in known.values()]
+    centre = np.array([np.median(samples) for samples in octaves])
+    variance = np.array([np.var(samples) for samples in octaves]) + SCATTER**2
+    prior_mean = np.array([0.0, EXPONENT] + [0.0] * (len(schedules) - 1))
+    precision = np.diag([1e-6, EXPONENT_SD**-2] + [OFFSET_SD**-2] * (len(schedules) - 1))
+    covariance = np.linalg.inv(precision + rows.T @ (rows / variance[:, None]))
+    mean = covariance @ (precision @ prior_mean + rows.T @ (centre / variance))
+    row = _row(cell, schedules)
+    shares = [_log_curvature_share(fit) for fit in known.values()]
+    return CurvePrior(
+        minimum=float(row @ mean),
+        minimum_sd=math.sqrt(float(row @ covariance @ row) + SCATTER**2),
+        log_curvature=None if gain is None or gain <= 0 else float(np.mean(shares)) + math.log(gain),
+        log_curvature_sd=LOG_CURVATURE_SD,
+    )
+
+
+def _row(cell: Cell, schedules: list[str]) -> list[float]:
+    """The cell's coefficients of intercept, exponent and each schedule's offset but the first's."""
+    return [1.0, math.log2(cell.batch_size), *(float(cell.schedule == schedule) for schedule in schedules[1:])]
+
+
+def _log_curvature_share(fitted: UCurve) -> float:
+    """log of the curvature over the loss that training gains."""
+    assert fitted.posterior is not None  # `expect` chose those that have one
+    start = float(fitted.loss.max()) if fitted.initial_loss is None else fitted.initial_loss
+    gain = np.maximum(start - fitted.posterior.bottom, 1e-12 * max(1.0, abs(start)))
+    return float(np.median(np.log(fitted.posterior.curvature / gain)))
