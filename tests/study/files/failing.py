@@ -100,3 +100,13 @@ def prints() -> Task:
 
 
 print("a user's own words at import")  # noqa: T201
+
+
+def slow() -> Task:
+    """Takes some tenths of a second a trial."""
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.002 if outputs.requires_grad else 0)
+        return F.mse_loss(outputs, targets)
+
+    return _task(loss)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
@@ -63,6 +64,15 @@ class LocalExecutor(Executor):
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # standard output is the driver's, for the answer alone
+    threading.Thread(target=_leave_with_the_driver, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
+
+
+def _leave_with_the_driver() -> None:
+    """End in mid-trial when the driver is gone: nobody would keep the result."""
+    driver = multiprocessing.parent_process()
+    assert driver is not None  # a worker is a child
+    driver.join()
+    os._exit(1)
