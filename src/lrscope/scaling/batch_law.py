@@ -18,6 +18,8 @@ from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
 from lrscope.scaling.law_fit import LawPosterior, Optima, fit_law
 from lrscope.scaling.laws import LAWS, Floats
+from lrscope.scaling.trend import Bottoms, expect_ahead
+from lrscope.scaling.u_curve import UCurve
 
 HALF_WIDTH = 1.2815515655446004  # of a central 80 % interval, in standard deviations
 OPEN_END_SD = 1.0  # octaves: what is known of an optimum whose interval is open on one side
@@ -75,12 +77,16 @@ class BatchLaw:
         }
 
 
-def fit_batch_law(batch_size: ArrayLike, optimal_lr: Sequence[Estimate]) -> tuple[BatchLaw, ...]:
+def fit_batch_law(
+    batch_size: ArrayLike, optimal_lr: Sequence[Estimate], *, curves: Sequence[UCurve] = ()
+) -> tuple[BatchLaw, ...]:
     """Fit constant, linear, square root, power, both saturating laws and surge to optima; best first.
 
     Args:
         batch_size: batch sizes, (n,), positive; one optimum each.
         optimal_lr: the optimum at each batch size with its 80 % interval; an open end counts as little known.
+        curves: the curves that the optima are of, (n,), where they are at hand: what a larger batch does to the loss at
+            the optimum tells how far the growth goes on (`trend`).
 
     Returns:
         The seven laws by falling weight (the weights add up to one); parameters are η₁ (at B = 1) or η_max, and the
@@ -96,7 +102,8 @@ def fit_batch_law(batch_size: ArrayLike, optimal_lr: Sequence[Estimate]) -> tupl
     batch, optimum, deviation = _checked_optima(batch_size, optimal_lr)
     nothing = np.empty((batch.size, 0))
     optima = Optima(batch=batch, covariates=nothing, group=np.zeros(batch.size), optimum=optimum, deviation=deviation)
-    return _bound([fit_law(shape, optima) for shape in LAWS], np.empty(0), 0.0, ())
+    ahead = expect_ahead(_bottoms(batch, optimum, deviation, curves)) if curves else None
+    return _bound([fit_law(shape, optima, ahead) for shape in LAWS], np.empty(0), 0.0, ())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -244,6 +251,22 @@ def _checked_optima(batch_size: ArrayLike, optimal_lr: Sequence[Estimate]) -> tu
             values.append(value + shift)
             deviations.append(OPEN_END_SD)
     return np.log2(batches), np.array(values), np.maximum(np.array(deviations), 1e-3)
+
+
+def _bottoms(batch: Floats, optimum: Floats, deviation: Floats, curves: Sequence[UCurve]) -> Bottoms:
+    """The bottoms of fitted curves; those that nothing was fitted to are left out."""
+    if len(curves) != batch.size:
+        raise InvalidInput(f"fit_batch_law needs one curve per optimum. Got {len(curves)} and {batch.size}.")
+    at = [index for index, curve in enumerate(curves) if curve.posterior is not None]
+    fitted = [curve.posterior for curve in curves if curve.posterior is not None]
+    return Bottoms(
+        batch=batch[at],
+        optimum=optimum[at],
+        optimum_sd=deviation[at],
+        loss=np.array([np.median(posterior.bottom) for posterior in fitted]),
+        loss_sd=np.array([np.std(posterior.bottom) for posterior in fitted]),
+        octave=np.array([0.5 * np.median(posterior.curvature) for posterior in fitted]),
+    )
 
 
 def _parameters(posterior: LawPosterior, covariates: Floats, group: float, names: Sequence[str]) -> dict[str, Estimate]:

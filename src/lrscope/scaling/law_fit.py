@@ -23,6 +23,7 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.stats import qmc
 
 from lrscope.scaling.laws import Floats, LawShape
+from lrscope.scaling.trend import Ahead
 
 Grid = Mapping[str, tuple[float, ...]]
 LENGTH_OCTAVES = 1.5  # over which a group's own departure from a law, and the shared correction, stay alike
@@ -46,11 +47,29 @@ class Optima:
     group: Floats
     optimum: Floats
     deviation: Floats
+    expected: int = 0  # how many of them, the last ones, nobody measured
 
     @property
     def company(self) -> bool:
         """Whether several groups are fitted together."""
         return bool(self.covariates.shape[1])
+
+    @property
+    def largest(self) -> float:
+        """The largest log₂ batch size that was measured."""
+        return float(self.batch[: self.batch.size - self.expected].max())
+
+    def and_expected(self, ahead: Ahead) -> Optima:
+        """With the optima that are expected beyond the batch sizes of this group, which is alone."""
+        count = ahead.batch.size
+        return Optima(
+            batch=np.append(self.batch, ahead.batch),
+            covariates=np.empty((self.batch.size + count, 0)),
+            group=np.append(self.group, np.full(count, self.group[0])),
+            optimum=np.append(self.optimum, ahead.optimum),
+            deviation=np.append(self.deviation, ahead.deviation),
+            expected=count,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,16 +148,18 @@ class LawPosterior:
         return drawn
 
 
-def fit_law(shape: LawShape, optima: Optima, *, seed: int = 0) -> LawPosterior:
+def fit_law(shape: LawShape, optima: Optima, ahead: Ahead | None = None, *, seed: int = 0) -> LawPosterior:
     """Fit one law; `log_evidence` is comparable between the laws on the same optima.
 
     One group alone is fitted twice: nearly exact laws tell which one the optima follow; but what a law says of batch
     sizes far from the data is taken with a departure of 0.8 octaves, for the growth of η* ends abruptly on real grids.
+    There, what is expected `ahead` counts like measured optima; which law is believed is for those alone to say.
     """
     if optima.company:
         return _fit(shape, optima, COMPANY, seed)
     ranked = _fit(shape, optima, RANKED, seed)
-    return replace(_fit(shape, optima, ALONE, seed), log_evidence=ranked.log_evidence, ranked=ranked)
+    informed = optima if ahead is None else optima.and_expected(ahead)
+    return replace(_fit(shape, informed, ALONE, seed), log_evidence=ranked.log_evidence, ranked=ranked)
 
 
 def _fit(shape: LawShape, optima: Optima, grid: Grid, seed: int) -> LawPosterior:
@@ -202,7 +223,7 @@ class _ThetaPrior:
         if shape.kind != "batch_size":
             return cls(centre=np.array([shape.exponents[0]]), scale=np.array([shape.exponents[1]]), heavy=False)
         count = optima.covariates.shape[1]
-        place = optima.batch.max() + KNEE_BEYOND
+        place = optima.largest + KNEE_BEYOND
         scale = KNEE_SCALE_COMPANY if optima.company else KNEE_SCALE_ALONE
         return cls(
             centre=np.concatenate([[place], np.zeros(count)]),

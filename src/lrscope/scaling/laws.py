@@ -20,8 +20,8 @@ Kind = Literal["none", "exponent", "batch_size"]
 class LawShape:
     """One law: `shape(log2_batch, theta)` in octaves (arguments broadcast), what θ is, and where it is from.
 
-    `prior` is how much a law is believed before the data, relative to others: on sixteen language-model grids the
-    linear-saturating law fitted best twelve times and surge four times; small networks follow powers of 0.3 to 0.5.
+    `prior` is how much a law is believed before the data, relative to others: small networks follow powers of 0.3 to
+    0.5; language models follow them up to a knee, past which the linear-saturating law or surge fits best.
     `exponents`: normal prior (mean, deviation) of an exponent; a noise batch size has a flat one in its logarithm.
     """
 
@@ -74,7 +74,7 @@ LAWS: tuple[LawShape, ...] = (
         source="Goyal 2017, arXiv 1706.02677",
         kind="none",
         shape=_linear,
-        prior=0.12,
+        prior=0.3,
     ),
     LawShape(
         name="square-root",
@@ -82,9 +82,9 @@ LAWS: tuple[LawShape, ...] = (
         source="Krizhevsky 2014, arXiv 1404.5997",
         kind="none",
         shape=_square_root,
-        prior=0.2,
+        prior=0.6,
     ),
-    LawShape(name="power", formula="η* = η₁ B^p", source="", kind="exponent", shape=_power, prior=0.2),
+    LawShape(name="power", formula="η* = η₁ B^p", source="", kind="exponent", shape=_power, prior=0.8),
     LawShape(
         name="linear-saturating",
         formula="η* = η_max / (1 + B_n/B)",
@@ -92,6 +92,7 @@ LAWS: tuple[LawShape, ...] = (
         kind="batch_size",
         shape=_linear_saturating,
         saturates=True,
+        prior=0.3,
     ),
     LawShape(
         name="square-root-saturating",
@@ -100,7 +101,7 @@ LAWS: tuple[LawShape, ...] = (
         kind="batch_size",
         shape=_square_root_saturating,
         saturates=True,
-        prior=0.3,
+        prior=0.15,
     ),
     LawShape(
         name="surge",
@@ -109,6 +110,6 @@ LAWS: tuple[LawShape, ...] = (
         kind="batch_size",
         shape=_surge,
         saturates=True,
-        prior=0.3,
+        prior=0.15,
     ),
 )

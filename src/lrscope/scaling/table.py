@@ -150,10 +150,10 @@ def _covariates(groups: Sequence[Mapping[str, Value]]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _optima(curves: Sequence[Curve]) -> list[tuple[float, Estimate]]:
-    """Optima that a law can be fitted to."""
+def _optima(curves: Sequence[Curve]) -> list[tuple[float, Estimate, UCurve]]:
+    """Optima that a law can be fitted to: batch size, rate and curve."""
     return [
-        (curve.batch_size, curve.u_curve.optimal_lr)
+        (curve.batch_size, curve.u_curve.optimal_lr, curve.u_curve)
         for curve in curves
         if curve.batch_size is not None
         and curve.u_curve.optimal_lr is not None
@@ -170,7 +170,7 @@ def _laws(
     for index, group in enumerate(groups):
         companies.setdefault(tuple(value for name, value in group.items() if name not in covariates), []).append(index)
     for members in companies.values():
-        optima = [(index, batch, lr) for index in members for batch, lr in _optima(curves[index])]
+        optima = [(index, batch, lr) for index in members for batch, lr, _ in _optima(curves[index])]
         informed = {index for index, _, _ in optima}
         varying = [name for name in covariates if len({groups[index][name] for index in informed}) > 1]
         if varying and len(informed) >= 3 and len(optima) > 2 * len(varying) + 2:
@@ -182,7 +182,8 @@ def _laws(
         for index in members:
             own = _optima(curves[index])
             if own:
-                laws[index] = fit_batch_law([batch for batch, _ in own], [lr for _, lr in own])
+                sizes, rates, fitted = zip(*own, strict=True)
+                laws[index] = fit_batch_law(sizes, rates, curves=fitted)
     return laws
 
 
