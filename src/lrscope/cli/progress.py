@@ -52,8 +52,10 @@ class StudyProgress:
             self._live.update(self._view())
             self._live.stop()
 
-    def begin(self, plan: StudyPlan, finished: dict[Trial, TrialResult]) -> None:
+    def begin(self, plan: StudyPlan, finished: dict[Trial, TrialResult], notes: Sequence[str]) -> None:
         """The study starts, or goes on."""
+        for note in notes:
+            self.console.print(note, markup=False, highlight=False)
         self.plan = plan
         self.finished = dict(finished)
         if finished:

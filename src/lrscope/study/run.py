@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,25 +14,29 @@ from lrscope.errors import InvalidInput
 from lrscope.study.assemble import assemble, observe
 from lrscope.study.bench import Bench
 from lrscope.study.check import check_task
-from lrscope.study.engines.base import ENGINES, Engine, make_engine
+from lrscope.study.engines.base import make_engine
+from lrscope.study.engines.choose import EngineChoice, choose_engine, expected_loads
 from lrscope.study.executors.base import Executor, default_workers, make_executor
 from lrscope.study.load import TaskSource
 from lrscope.study.plan import DEFAULT_SCHEDULE, StudyPlan, check_same, make_plan
 from lrscope.study.recommend import choose_optimum, default_lrs, verification_trials
 from lrscope.study.result import StudyResult
-from lrscope.study.search import next_trials
+from lrscope.study.search import full_trial, next_trials
 from lrscope.study.store import Store, open_store, read_store
 from lrscope.study.task import Task
 from lrscope.study.trial import Trial, TrialResult
 
 Results = dict[Trial, TrialResult]
 
+ADAPTIVE_ROUNDS = 4.0
+"""About as many rounds as an adaptive search and its verification take, at a pair of trials a cell."""
+
 
 class Progress(Protocol):
     """What wants to be told how a study goes."""
 
-    def begin(self, plan: StudyPlan, finished: Results) -> None:
-        """The study starts, or goes on with what was finished before."""
+    def begin(self, plan: StudyPlan, finished: Results, notes: Sequence[str]) -> None:
+        """The study starts, or goes on with what was finished before; `notes` are worth a line each."""
 
     def asked(self, trials: Sequence[Trial], stage: str) -> None:
         """A round begins: these are to be trained. `stage` is "search" or "verification"."""
@@ -93,15 +98,19 @@ def run_study(
     with _folder(out) as folder, open_store(folder) as store:
         facts = store.facts()
         check_same(facts, plan.to_facts(), folder)
-        chosen_engine = facts.get("engine") or choose_engine(engine)
-        if facts and engine not in ("auto", chosen_engine):
-            check_same({"engine": chosen_engine}, {"engine": engine}, folder)
-        for name, value in {**plan.to_facts(), "engine": chosen_engine}.items():
+        workers = 1 if executor == "serial" else workers or default_workers()
+        if "engine" in facts:
+            choice = EngineChoice.from_fact(facts["engine"])
+            if not choice.serves(engine):
+                check_same({"engine": str(choice)}, {"engine": engine}, folder)
+        else:
+            choice = choose_engine(bench, engine, expected_loads(*_rounds_to_come(plan), workers))
+        for name, value in {**plan.to_facts(), "engine": choice.to_fact()}.items():
             store.put_fact(name, value)
-        with make_executor(executor, source, chosen_engine, workers or default_workers()) as pool:
-            driver = _Driver(plan, store, pool, make_engine(chosen_engine), max_runs, progress)
+        with make_executor(executor, source, choice.spec, workers) as pool:
+            driver = _Driver(plan, store, pool, choice, max_runs, progress)
             driver.run()
-        return assemble(plan, store.trials(), chosen_engine, float(store.facts().get("seconds", 0.0)))
+        return _result(plan, store)
 
 
 def load_study(folder: str | Path) -> StudyResult:
@@ -114,18 +123,25 @@ def load_study(folder: str | Path) -> StudyResult:
         facts = store.facts()
         if "metric" not in facts:
             raise InvalidInput(f"The study in '{folder}' has not begun: run it first.")
-        return assemble(StudyPlan.from_facts(facts), store.trials(), facts["engine"], float(facts.get("seconds", 0.0)))
+        return _result(StudyPlan.from_facts(facts), store)
 
 
-def choose_engine(name: str) -> str:
-    """The engine that a name stands for.
+def _result(plan: StudyPlan, store: Store) -> StudyResult:
+    facts = store.facts()
+    choice = EngineChoice.from_fact(facts["engine"])
+    result = assemble(plan, store.trials(), str(choice), float(facts.get("seconds", 0.0)))
+    return replace(result, notes=(*result.notes, *choice.notes))
 
-    Raises:
-        InvalidInput: no such engine.
-    """
-    if name != "auto" and name not in ENGINES:
-        raise InvalidInput(f"--engine must be one of auto, {', '.join(ENGINES)}. Got {name!r}.")
-    return "loop" if name == "auto" else make_engine(name).name
+
+def _rounds_to_come(plan: StudyPlan) -> tuple[list[Trial], float]:
+    """A round as the study will ask for them, and how many: all of a grid, or a pair of rates for each cell."""
+    space = plan.space
+    if space.method == "grid":
+        return next_trials(space, []), 1.0
+    pair = [
+        full_trial(space, cell, lr, space.base_seed) for cell in space.cells for lr in (space.lr_low, space.lr_high)
+    ]
+    return list(dict.fromkeys(pair)), ADAPTIVE_ROUNDS
 
 
 class _Driver:
@@ -136,14 +152,15 @@ class _Driver:
         plan: StudyPlan,
         store: Store,
         executor: Executor,
-        engine: Engine,
+        choice: EngineChoice,
         max_runs: int | None,
         progress: Progress | None,
     ) -> None:
         self.plan = plan
         self.store = store
         self.executor = executor
-        self.engine = engine
+        self.choice = choice
+        self.engine = make_engine(choice.spec)
         self.progress = progress
         self.finished = store.trials()
         self.left = None if max_runs is None else max_runs
@@ -152,12 +169,12 @@ class _Driver:
     def run(self) -> None:
         """Search, then verify; a study that was interrupted walks through its finished rounds again at once."""
         if self.progress is not None:
-            self.progress.begin(self.plan, self.finished)
+            self.progress.begin(self.plan, self.finished, self.choice.notes)
         plan = self.plan
         searched = self._rounds("search", lambda seen: next_trials(plan.space, observe(seen, plan.metric)))
         if searched is None:
             return
-        result = assemble(plan, searched, self.engine.name, self.seconds)
+        result = assemble(plan, searched, str(self.choice), self.seconds)
         chosen = choose_optimum(result.optima, plan.space.tolerance)
         if chosen is not None:
             self._rounds(

@@ -14,6 +14,10 @@ from lrscope.study.trial import Trial, TrialResult
 ENGINES = ("loop", "vmap")
 
 
+EngineSpec = str | Mapping[str, Any]
+"""What makes an engine: its name, or for each batch size how trials are stacked (None: the plain loop)."""
+
+
 class NotStackable(Exception):
     """Why a task's trials cannot be trained as one program: `… because {message}`. Never reaches a user as an error."""
 
@@ -32,6 +36,11 @@ class Stacking:
 
     widths: tuple[int, ...] = tuple(range(1, WIDEST + 1))
     mixes_seeds: bool = False
+
+    @staticmethod
+    def from_json(plain: Mapping[str, Any]) -> Stacking:
+        """From plain values, as a study stores them."""
+        return Stacking(widths=tuple(plain["widths"]), mixes_seeds=plain["mixes_seeds"])
 
     def rows(self, trials: int) -> int:
         """The rows for a number of trials."""
@@ -52,26 +61,20 @@ class Engine(ABC):
         """How to deal trials out to workers: each tuple is one call of `train`."""
 
 
-def make_engine(choice: str | Mapping[str, Any]) -> Engine:
-    """The engine of a name, or of a choice for each batch size: the stacking of its trials, None for the plain loop.
+def make_engine(spec: EngineSpec) -> Engine:
+    """The engine of a name or of a choice for each batch size.
 
     Raises:
         InvalidInput: no such engine.
     """
-    if choice == "loop":
+    if spec == "loop":
         from lrscope.study.engines.loop import LoopEngine
 
         return LoopEngine()
-    if choice == "vmap":
-        from lrscope.study.engines.vmap import VmapEngine
-
-        return VmapEngine()
-    if isinstance(choice, str):
-        raise InvalidInput(f"The engine must be one of auto, {', '.join(ENGINES)}. Got '{choice}'.")
+    if isinstance(spec, str) and spec != "vmap":
+        raise InvalidInput(f"The engine must be one of auto, {', '.join(ENGINES)}. Got '{spec}'.")
     from lrscope.study.engines.vmap import VmapEngine
 
-    stackings = {
-        int(size): None if how is None else Stacking(widths=tuple(how["widths"]), mixes_seeds=how["mixes_seeds"])
-        for size, how in choice.items()
-    }
-    return VmapEngine(stackings)
+    if isinstance(spec, str):
+        return VmapEngine()
+    return VmapEngine({int(size): None if how is None else Stacking.from_json(how) for size, how in spec.items()})

@@ -11,7 +11,7 @@ import torch
 
 from lrscope.errors import InvalidInput, InvalidTask, LrscopeError, WorkFailed
 from lrscope.study.bench import Bench
-from lrscope.study.engines.base import make_engine
+from lrscope.study.engines.base import EngineSpec, make_engine
 from lrscope.study.load import TaskSource, describe_user_error
 from lrscope.study.trial import Trial, TrialResult
 
@@ -25,7 +25,7 @@ Job = tuple[Trial, ...]
 class Executor(ABC):
     """Runs jobs of one task on one engine. Any executor gives the same results; only their order of arrival differs."""
 
-    def __init__(self, source: TaskSource, engine: str, workers: int) -> None:
+    def __init__(self, source: TaskSource, engine: EngineSpec, workers: int) -> None:
         self.source = source
         self.engine = engine
         self.workers = workers
@@ -50,7 +50,7 @@ class Executor(ABC):
         self.close()
 
 
-def train_job(source: TaskSource, engine: str, job: Job) -> list[TrialResult]:
+def train_job(source: TaskSource, engine: EngineSpec, job: Job) -> list[TrialResult]:
     """What a worker does: load the task once, then train the job's trials."""
     try:
         return make_engine(engine).train(_bench(source), job)
@@ -72,7 +72,7 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def make_executor(name: str, source: TaskSource, engine: str, workers: int) -> Executor:
+def make_executor(name: str, source: TaskSource, engine: EngineSpec, workers: int) -> Executor:
     """The executor of a name.
 
     Raises:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from lrscope.errors import MissingExtra, WorkFailed
+from lrscope.study.engines.base import EngineSpec
 from lrscope.study.executors.base import RETRIES, Executor, Job, train_job
 from lrscope.study.load import TaskSource
 from lrscope.study.trial import TrialResult
@@ -24,7 +25,7 @@ except ImportError:
 class LocalExecutor(Executor):
     """Spawned processes of one thread each, kept for the whole study."""
 
-    def __init__(self, source: TaskSource, engine: str, workers: int) -> None:
+    def __init__(self, source: TaskSource, engine: EngineSpec, workers: int) -> None:
         super().__init__(source, engine, workers)
         self._pool = ProcessPool(
             max_workers=workers, initializer=_start_worker, context=multiprocessing.get_context("spawn")

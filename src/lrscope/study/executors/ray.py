@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lrscope.errors import LrscopeError, MissingExtra, WorkFailed
+from lrscope.study.engines.base import EngineSpec
 from lrscope.study.executors.base import RETRIES, Executor, Job, train_job
 from lrscope.study.load import TaskSource
 from lrscope.study.trial import TrialResult
@@ -19,7 +20,7 @@ except ImportError:
 class RayExecutor(Executor):
     """One Ray task of one CPU a job, on the cluster of RAY_ADDRESS, or on this machine."""
 
-    def __init__(self, source: TaskSource, engine: str, workers: int) -> None:
+    def __init__(self, source: TaskSource, engine: EngineSpec, workers: int) -> None:
         super().__init__(source, engine, workers)
         self._started = not ray.is_initialized()
         if self._started:
