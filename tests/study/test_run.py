@@ -37,7 +37,7 @@ class Watch:
         self.rounds: list[tuple[str, list[Trial]]] = []
         self.trained_: list[Trial] = []
 
-    def begin(self, plan: StudyPlan, finished: dict[Trial, TrialResult]) -> None:
+    def begin(self, plan: StudyPlan, finished: dict[Trial, TrialResult], notes: Sequence[str]) -> None:
         self.plan, self.kept = plan, list(finished)
 
     def asked(self, trials: Sequence[Trial], stage: str) -> None:

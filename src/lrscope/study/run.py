@@ -21,7 +21,8 @@ from lrscope.study.load import TaskSource
 from lrscope.study.plan import DEFAULT_SCHEDULE, StudyPlan, check_same, make_plan
 from lrscope.study.recommend import choose_optimum, default_lrs, verification_trials
 from lrscope.study.result import StudyResult
-from lrscope.study.search import full_trial, next_trials
+from lrscope.study.search import next_trials
+from lrscope.study.space import full_trial
 from lrscope.study.store import Store, open_store, read_store
 from lrscope.study.task import Task
 from lrscope.study.trial import Trial, TrialResult
