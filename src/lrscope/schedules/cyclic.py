@@ -12,6 +12,7 @@ from lrscope.schedules.arguments import (
     EndAt,
     PastEnd,
     check_choice,
+    check_flag,
     check_length,
     check_number,
     check_steps,
@@ -85,6 +86,8 @@ class CosineRestarts(Schedule):
             raise refuse(self, "decay", "a decay with an end, as polynomial(1, power=2), or None")
         if self.cycles is not None:
             store(self, "cycles", plain(self.cycles))
+            if self.cycle_mult != 1.0 and not isinstance(self.cycles, int):
+                raise refuse(self, "cycles", "a whole number where the cycles grow")
         if self.first_cycle_steps is not None:
             check_steps(self, "first_cycle_steps")
         elif not self.cycles or self.steps is None or self.cycle_mult != 1.0:
@@ -102,7 +105,7 @@ class CosineRestarts(Schedule):
         starts: list[float] = [0.0]
         multiplier = Fraction(str(self.cycle_mult))
         wanted = MOST_CYCLES if self.cycles is None or self.past_end == "continue" else int(self.cycles)
-        while len(starts) <= min(wanted, MOST_CYCLES) and start < LIMIT:
+        while len(starts) <= min(max(wanted, 1), MOST_CYCLES) and start < LIMIT:
             start += length
             length *= multiplier
             if length.denominator > 2**64:
@@ -254,6 +257,7 @@ class OneCycle(Schedule):
         check_choice(self, "anneal", ("cos", "linear"))
         check_number(self, "div_factor", open_low=True)
         check_number(self, "final_div_factor", open_low=True)
+        check_flag(self, "three_phase")
         check_choice(self, "past_end")
         last = self.total_steps - 1.0
         start = 1.0 / self.div_factor

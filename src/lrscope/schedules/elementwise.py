@@ -70,21 +70,21 @@ def exponential(base: float, x: Steps) -> Steps:
 def clip(x: Steps, low: float, high: float) -> Steps:
     """x held between low and high."""
     if isinstance(x, float):
-        return low if x < low else high if x > high else x
+        return float(low if x < low else high if x > high else x)
     return cast(Steps, np.minimum(np.maximum(x, low), high))
 
 
 def maximum(x: Steps, low: float) -> Steps:
     """The larger of x and low."""
     if isinstance(x, float):
-        return low if x < low else x
+        return float(low) if x < low else x
     return cast(Steps, np.maximum(x, low))
 
 
 def minimum(x: Steps, high: float) -> Steps:
     """The smaller of x and high."""
     if isinstance(x, float):
-        return high if x > high else x
+        return float(high) if x > high else x
     return cast(Steps, np.minimum(x, high))
 
 

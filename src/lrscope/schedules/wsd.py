@@ -52,7 +52,10 @@ class WarmupStableDecay(Schedule):
             check_length(self, argument, optional=True)
         check_choice(self, "shape", SHAPES)
         check_choice(self, "past_end")
-        check_number(self, "start_factor")
+        for argument in ("start_factor", "end_factor"):
+            check_number(self, argument)
+        check_number(self, "offset", high=1.0)
+        check_choice(self, "end_at")
         self._fill_lengths()
         warmup, decay, stable = (getattr(self, argument) or 0 for argument in LENGTHS)
         phases = (
@@ -60,8 +63,6 @@ class WarmupStableDecay(Schedule):
             Constant(stable),
             Cooldown(decay, 1.0, self.end_factor, self.end_at, self.past_end, shape_name=self.shape),
         )
-        store(self, "end_factor", phases[2].end_factor)
-        store(self, "offset", phases[0].offset)
         store(self, "phases", Sequence(phases, (warmup, warmup + stable)))
 
     def _fill_lengths(self) -> None:
