@@ -152,7 +152,7 @@ def fastest(bench: Bench, load: Load) -> Stacking | None:
     candidates = {trials: _stack(programs, load.batch_size, stacking, trials) for trials in together}
     times = _measure({1: loop, **candidates})
     cost = {trials: median(one / base for one, base in zip(times[trials], times[1], strict=True)) for trials in times}
-    best = min(together, key=lambda trials: cost[trials] / trials)
+    best = min(reversed(together), key=lambda trials: cost[trials] / trials)  # the widest of equals
     reachable = [trials for trials in together if trials <= load.trials]
     if min(cost[trials] / trials for trials in reachable) > CLEARLY_FASTER:
         return None
