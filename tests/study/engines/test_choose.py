@@ -46,7 +46,7 @@ def test_a_name_is_what_is_asked_for(bench: Benches) -> None:
     vmap = choose_engine(made, "vmap", loads(8, 32))
     assert (str(vmap), vmap.notes) == ("vmap", ())
     assert set(vmap.spec) == {"8", "32"}
-    with pytest.raises(InvalidInput, match="--engine must be one of auto, loop, vmap. Got 'gpu'"):
+    with pytest.raises(InvalidInput, match=r"--engine must be one of auto, loop, vmap\. Got 'gpu'"):
         choose_engine(made, "gpu", loads(8))
 
 
