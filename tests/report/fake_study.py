@@ -10,7 +10,7 @@ from lrscope.diagnosis.regime import sweep_regimes
 from lrscope.estimate import Estimate
 from lrscope.scaling.batch_law import fit_batch_law
 from lrscope.scaling.u_curve import fit_u_curve
-from lrscope.study.result import Cost, CurvePoint, Optimum, Recommendation, StudyResult
+from lrscope.study.result import Cost, CurvePoint, FittedPoint, Optimum, Recommendation, StudyResult
 from lrscope.study.trial import Trial, TrialResult
 
 INITIAL = 2.31
@@ -73,10 +73,13 @@ def fake_optimum(batch_size: int, schedule: str, trials: list[TrialResult]) -> O
     each = sorted(set(rates.tolist()))
     means = [float(np.mean(losses[rates == lr])) for lr in each]
     regimes = sweep_regimes(each, means, INITIAL)
-    drawn: tuple[tuple[float, float], ...] = ()
+    drawn: tuple[FittedPoint, ...] = ()
     if fitted.optimal_lr is not None:
         grid = np.geomspace(fitted.optimal_lr.value / 3, fitted.optimal_lr.value * 3, 41)
-        drawn = tuple((float(lr), float(loss)) for lr, loss in zip(grid, fitted(grid), strict=True))
+        drawn = tuple(
+            FittedPoint(lr=lr, loss=loss, low=low, high=high)
+            for lr, loss, low, high in zip(grid.tolist(), fitted(grid), *fitted.interval(grid), strict=True)
+        )
     return Optimum(
         batch_size=batch_size,
         schedule=schedule,
@@ -142,6 +145,7 @@ def fake_recommendation(optimum: Optimum) -> Recommendation:
         schedule=optimum.schedule,
         loss=optimum.expected_loss,
         default_loss=Estimate(0.412, 0.39, 0.431),
+        gain=Estimate(0.31, 0.29, 0.33),
         default_lr=0.01,
         train_loss=Estimate(0.061, 0.055, 0.068),
         default_train_loss=Estimate(0.371, 0.36, 0.39),

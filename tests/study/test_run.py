@@ -227,7 +227,8 @@ def test_one_batch_size_and_a_batch_of_all_data_are_enough(study_here: Study, ti
 
 def test_the_short_batch_that_is_dropped_is_said(study_here: Study, tiny: ModuleType) -> None:
     (note,) = study_here(tiny.regression(), batch_sizes=[20], max_runs=1).notes
-    assert note.startswith("At batch size 20 the last 16 examples of each epoch, a short batch, are left out")
+    assert note.startswith("An epoch leaves out the examples of its last, short batch")
+    assert note.endswith("16 at batch size 20 of 96.")
 
 
 def test_there_is_no_study_in_an_empty_folder(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def _words(result: StudyResult, folder: Path) -> Iterator[str]:
     if choice is not None:
         yield (
             f"Recommended: batch size {choice.batch_size}, peak learning rate {format_lr(choice.peak_lr)}, "
-            f"schedule {choice.schedule}."
+            f"schedule {choice.schedule}. {choice.reason}"
         )
         yield choice.verdict
     yield from result.notes

@@ -151,6 +151,9 @@ def learning_rate_color(
 ) -> alt.Color:
     """Colour by learning rate: one perceptual ramp, logarithmic, low cool and high warm."""
     scale = alt.Scale(type="log", domain=alt.Undefined if domain is None else list(domain))
+    if domain is not None and 0 < domain[0] < domain[1]:
+        ticks = _log_ticks(domain[0], domain[1])
+        legend = {"values": ticks if len(ticks) <= 5 else ticks[:: math.ceil(len(ticks) / 5)], **legend}
     return alt.Color(field, title=title, scale=scale, legend=alt.Legend(format="~g", tickCount=5, **legend))
 
 
@@ -168,7 +171,7 @@ def batch_size_color(sizes: Sequence[int], field: str = "batch_size:O", title: s
     ordered = sorted(set(sizes))
     colors = [CATEGORY_COLORS[index % len(CATEGORY_COLORS)] for index in range(len(ordered))]
     scale = alt.Scale(domain=ordered, range=colors)
-    return alt.Color(field, title=title, scale=scale, legend=alt.Legend(symbolOpacity=1))
+    return alt.Color(field, title=title, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1))
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrscope.diagnosis.regime import sweep_regimes
 from lrscope.estimate import Estimate
 from lrscope.scaling.batch_law import BatchLaw, fit_batch_law
 from lrscope.scaling.u_curve import UCurve
 from lrscope.study.cell_fit import fit_cells, judge
 from lrscope.study.plan import StudyPlan
 from lrscope.study.recommend import FRESH_FROM, choose_optimum, recommend
-from lrscope.study.result import Cost, CurvePoint, Optimum, OptimumStatus, StudyResult
+from lrscope.study.regimes import by_rate, regimes_of
+from lrscope.study.result import Cost, CurvePoint, FittedPoint, Optimum, OptimumStatus, StudyResult
 from lrscope.study.space import Cell, Observation, SearchSpace
 from lrscope.study.trial import Trial, TrialResult
 
 FITTED_POINTS = 61
-LAST_SHARE = 0.05  # a regime is read off the mean training loss over this share of the updates, the last
+BEYOND = 4.0  # how far beyond the rates tried a fitted curve is drawn, as a factor
 
 
 def assemble(plan: StudyPlan, trials: dict[Trial, TrialResult], engine: str, seconds: float) -> StudyResult:
@@ -29,11 +29,11 @@ def assemble(plan: StudyPlan, trials: dict[Trial, TrialResult], engine: str, sec
     searched = [result for result in trials.values() if result.trial.seed < fresh]
     verified = [result for result in trials.values() if result.trial.seed >= fresh]
     fits = fit_cells(plan.space, observe({result.trial: result for result in searched}, plan.metric))
-    optima = tuple(_optimum(plan, cell, searched, fits.get(cell)) for cell in sorted(plan.space.cells))
+    optima = tuple(_optimum(plan, cell, list(trials.values()), fits.get(cell)) for cell in sorted(plan.space.cells))
     chosen = choose_optimum(optima, plan.space.tolerance)
     recommended = None
     if chosen is not None and verified:
-        recommended = recommend(plan.space, chosen, plan.defaults, plan.metric, verified)
+        recommended = recommend(plan.space, optima, chosen, plan.defaults, plan.metric, verified)
     search_cost = sum(equivalents(plan, result) for result in searched)
     verification_cost = sum(equivalents(plan, result) for result in verified)
     return StudyResult(
@@ -77,18 +77,14 @@ def equivalents(plan: StudyPlan, result: TrialResult) -> float:
     return result.examples / (size * plan.space.total_steps[size])
 
 
-def _optimum(plan: StudyPlan, cell: Cell, searched: Sequence[TrialResult], fitted: UCurve | None) -> Optimum:
-    mine = [
-        result
-        for result in searched
-        if result.trial.batch_size == cell.batch_size and result.trial.schedule == cell.schedule
-    ]
-    observations = observe({result.trial: result for result in mine}, plan.metric)
-    full = [result for result in mine if result.trial.total_steps == plan.space.total_steps[cell.batch_size]]
+def _optimum(plan: StudyPlan, cell: Cell, results: Sequence[TrialResult], fitted: UCurve | None) -> Optimum:
+    every = [result for result in results if cell.has(result.trial)]
+    mine = [result for result in every if result.trial.seed < plan.space.base_seed + FRESH_FROM]
+    full = [result for result in every if plan.space.is_full(result.trial)]
     initial = [result.initial_loss(plan.metric) for result in full or mine]
     found = _Found() if fitted is None else _read_fit(fitted, plan.space)
     status, advice = found.status, found.advice
-    if mine and not any(math.isfinite(seen.loss) for seen in observations):
+    if mine and not any(math.isfinite(result.final_loss(plan.metric)) for result in mine):
         lowest = min(result.trial.peak_lr for result in mine)
         status = "all_diverged"
         advice = f"Every run diverged, down to {lowest:.3g}: look at the loss and the data, or go lower with --lr."
@@ -116,16 +112,13 @@ class _Found:
     optimal_lr: Estimate | None = None
     expected_loss: Estimate | None = None
     expected_regret: float | None = None
-    drawn: tuple[tuple[float, float], ...] = ()
+    drawn: tuple[FittedPoint, ...] = ()
     advice: str = "No full run has ended yet."
 
 
 def _read_fit(fitted: UCurve, space: SearchSpace) -> _Found:
     choice = judge(fitted, space)
-    drawn: tuple[tuple[float, float], ...] = ()
-    if choice.optimal_lr is not None and len(fitted.lr) > 1:
-        rates = np.geomspace(fitted.lr.min(), fitted.lr.max(), FITTED_POINTS)
-        drawn = tuple(zip(rates.tolist(), fitted(rates).tolist(), strict=True))
+    drawn = () if choice.optimal_lr is None else _drawn(fitted, space)
     return _Found(
         status=choice.status,
         optimal_lr=choice.optimal_lr,
@@ -136,32 +129,33 @@ def _read_fit(fitted: UCurve, space: SearchSpace) -> _Found:
     )
 
 
-def _points(full: Sequence[TrialResult], metric: str) -> tuple[CurvePoint, ...]:
-    """The mean final loss at each rate, and its regime among the cell's rates by the sweep's rule."""
-    by_lr: dict[float, list[TrialResult]] = {}
-    for result in sorted(full, key=lambda result: result.trial):
-        by_lr.setdefault(result.trial.peak_lr, []).append(result)
-    if not by_lr:
+def _drawn(fitted: UCurve, space: SearchSpace) -> tuple[FittedPoint, ...]:
+    """The fitted curve, two octaves beyond the rates tried on either side, but not up a cliff."""
+    if len(fitted.lr) < 2:
         return ()
-    rates = sorted(by_lr)
-    last = [float(np.mean([_last_loss(result) for result in by_lr[lr]])) for lr in rates]
-    initial = float(np.mean([result.initial_train_loss for result in full]))
-    regimes = sweep_regimes(np.array(rates), np.array(last), initial)
+    above = [lr for lr in fitted.diverged_lr if lr > fitted.lr[np.argmin(fitted.loss)]]
+    low = max(fitted.lr.min() / BEYOND, space.lr_low)
+    high = min(fitted.lr.max() * BEYOND, space.lr_high, *above)
+    rates = np.geomspace(low, high, FITTED_POINTS)
+    ends = fitted.interval(rates)
     return tuple(
-        CurvePoint(
-            lr=lr,
-            loss=float(np.mean([result.final_loss(metric) for result in by_lr[lr]])),
-            regime=str(regime),
-            seeds=len(by_lr[lr]),
-        )
-        for lr, regime in zip(rates, regimes, strict=True)
+        FittedPoint(lr=lr, loss=loss, low=below, high=over)
+        for lr, loss, below, over in zip(*(array.tolist() for array in (rates, fitted(rates), *ends)), strict=True)
     )
 
 
-def _last_loss(result: TrialResult) -> float:
-    if result.status == "diverged" or not len(result.loss):
-        return math.inf
-    return float(np.mean(result.loss[-max(1, int(LAST_SHARE * len(result.loss))) :]))
+def _points(full: Sequence[TrialResult], metric: str) -> tuple[CurvePoint, ...]:
+    """The mean final loss at each rate, and its regime among the cell's rates."""
+    regimes = regimes_of(full)
+    return tuple(
+        CurvePoint(
+            lr=lr,
+            loss=float(np.mean([result.final_loss(metric) for result in same])),
+            regime=regimes[lr],
+            seeds=len(same),
+        )
+        for lr, same in by_rate(full).items()
+    )
 
 
 def _laws(plan: StudyPlan, optima: Sequence[Optimum]) -> tuple[BatchLaw, ...]:
@@ -178,12 +172,11 @@ def _laws(plan: StudyPlan, optima: Sequence[Optimum]) -> tuple[BatchLaw, ...]:
 
 
 def _notes(plan: StudyPlan) -> tuple[str, ...]:
-    notes = []
-    for size in plan.space.total_steps:
-        dropped = plan.train_examples % size
-        if dropped and size <= plan.train_examples:
-            notes.append(
-                f"At batch size {size} the last {dropped} examples of each epoch, a short batch, are left out of it "
-                "(others each epoch)."
-            )
-    return tuple(notes)
+    dropped = {size: plan.train_examples % size for size in plan.space.total_steps}
+    parts = [f"{count} at batch size {size}" for size, count in dropped.items() if count]
+    if not parts:
+        return ()
+    return (
+        f"An epoch leaves out the examples of its last, short batch, others each time: {', '.join(parts)} of "
+        f"{plan.train_examples:,}.",
+    )

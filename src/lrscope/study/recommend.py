@@ -37,20 +37,37 @@ def choose_optimum(optima: Sequence[Optimum], tolerance: float) -> Optimum | Non
     The tolerance is a share of the drop from the initial loss, as regret is. Fewer, larger updates win a tie because
     they take fewer seconds wherever there is hardware to fill.
     """
-    usable = [
-        (optimum.expected_loss.value, optimum)
-        for optimum in optima
-        if optimum.expected_loss is not None and optimum.optimal_lr is not None
-    ]
-    if not usable:
+    losses = _expected_losses(optima)
+    if not losses:
         return None
-    least = min(loss for loss, _ in usable)
-    near = [
-        (optimum.batch_size, -loss, optimum)
-        for loss, optimum in usable
-        if loss - least <= tolerance * abs(optimum.initial_loss - least)
-    ]
-    return max(near, key=lambda entry: entry[:2])[2]
+    least = min(losses.values())
+    near = [key for key, loss in losses.items() if loss - least <= tolerance * abs(optima[key].initial_loss - least)]
+    return optima[max(near, key=lambda key: (optima[key].batch_size, -losses[key]))]
+
+
+def reason(optima: Sequence[Optimum], chosen: Optimum, tolerance: float) -> str:
+    """Why `choose_optimum` chose so, in a sentence."""
+    losses = _expected_losses(optima)
+    if len(losses) < 2:
+        return "It is the only choice with an optimum."
+    best = optima[min(losses, key=lambda key: losses[key])]
+    if best is chosen or best.expected_loss is None:
+        return "It has the lowest expected loss of all."
+    least, words = best.expected_loss.value, "batch size" if best.batch_size != chosen.batch_size else "schedule"
+    where = best.batch_size if words == "batch size" else best.schedule
+    return (
+        f"The lowest expected loss, {least:.3g}, is that of {words} {where}; this is the largest batch size that is "
+        f"expected to come within {tolerance:.2g} of the drop from {chosen.initial_loss:.3g} to it."
+    )
+
+
+def _expected_losses(optima: Sequence[Optimum]) -> dict[int, float]:
+    """Index -> expected loss, of the optima that have one."""
+    return {
+        index: optimum.expected_loss.value
+        for index, optimum in enumerate(optima)
+        if optimum.expected_loss is not None and optimum.optimal_lr is not None
+    }
 
 
 def verification_trials(
@@ -71,7 +88,12 @@ def verification_trials(
 
 
 def recommend(
-    space: SearchSpace, chosen: Optimum, defaults: Sequence[float], metric: str, finished: Sequence[TrialResult]
+    space: SearchSpace,
+    optima: Sequence[Optimum],
+    chosen: Optimum,
+    defaults: Sequence[float],
+    metric: str,
+    finished: Sequence[TrialResult],
 ) -> Recommendation | None:
     """What the verification shows; None while any of its trials is missing."""
     assert chosen.optimal_lr is not None  # choose_optimum saw to it
@@ -87,18 +109,21 @@ def recommend(
     if any(result is None for result in (*ours, *theirs)):
         return None
     mine, defaults_ = [r for r in ours if r is not None], [r for r in theirs if r is not None]
+    pairs = [(one.final_loss(metric), other.final_loss(metric)) for one, other in zip(mine, defaults_, strict=True)]
     return Recommendation(
         batch_size=cell.batch_size,
         peak_lr=chosen.optimal_lr.value,
         schedule=cell.schedule,
         loss=mean_estimate([result.final_loss(metric) for result in mine]),
         default_loss=mean_estimate([result.final_loss(metric) for result in defaults_]),
+        gain=mean_estimate([their - our if math.isfinite(our) else -math.inf for our, their in pairs]),
         default_lr=default,
         train_loss=mean_estimate([result.train_loss for result in mine]),
         default_train_loss=mean_estimate([result.train_loss for result in defaults_]),
         metrics=_metric_estimates(mine),
         default_metrics=_metric_estimates(defaults_),
         seeds=seeds,
+        reason=reason(optima, chosen, space.tolerance),
         verdict=_verdict(mine, defaults_, default),
     )
 
@@ -141,7 +166,20 @@ def _gain(what: str, ours: Sequence[float], theirs: Sequence[float], default: fl
     gain = mean_estimate([their - our for our, their in zip(ours, theirs, strict=True)])
     numbers = f"{np.mean(ours):.3g} against {np.mean(theirs):.3g} at the default {default:g}"
     if gain.low is not None and gain.low > 0:
-        return f"The {what} is {gain.value / abs(np.mean(theirs)):.0%} lower: {numbers}."
+        positive = min(*ours, *theirs) > 0
+        by = _percent(gain.value / float(np.mean(theirs))) if positive else f"{gain.value:.3g}"
+        return f"The {what} is {by} lower: {numbers}."
     if gain.high is not None and gain.high < 0:
         return f"The {what} is not lower but higher: {numbers}."
     return f"Nothing was gained in {what} beyond the noise: {numbers}."
+
+
+def _percent(share: float) -> str:
+    """A share as percent, with as many digits as tell it from 0 and from 100.
+
+    >>> _percent(0.53), _percent(0.0004), _percent(0.9934)
+    ('53 %', '0.04 %', '99.3 %')
+    """
+    percent = 100 * share
+    digits = 0 if 1 <= percent < 99 else 1
+    return f"{percent:.1g} %" if percent < 1 else f"{min(percent, 99.9):.{digits}f} %"

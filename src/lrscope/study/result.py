@@ -14,7 +14,10 @@ OptimumStatus = Literal["found", "edge", "inconclusive", "all_diverged"]
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """One learning rate of a loss-against-rate curve: the mean final loss over seeds of full runs, inf = diverged."""
+    """One learning rate of a loss-against-rate curve: the mean final loss over seeds of full runs, inf = diverged.
+
+    The full runs of the verification are among them, though not of those that the optimum is fitted to.
+    """
 
     lr: float
     loss: float
@@ -23,10 +26,20 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FittedPoint:
+    """The fitted loss at one learning rate, with its central 80 % interval."""
+
+    lr: float
+    loss: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Optimum:
     """The best learning rate of one batch size and schedule.
 
-    `fitted` are (lr, loss) pairs of the fitted curve around the minimum, for drawing; empty where nothing was fitted.
+    `fitted` is the fitted curve around the minimum, for drawing; empty where nothing was fitted.
     `runs` and `full_run_equivalents` count the search alone: all its trials, the short ones included.
     """
 
@@ -40,7 +53,7 @@ class Optimum:
     runs: int
     full_run_equivalents: float
     curve: tuple[CurvePoint, ...]
-    fitted: tuple[tuple[float, float], ...] = ()
+    fitted: tuple[FittedPoint, ...] = ()
     advice: str = ""
 
 
@@ -48,7 +61,8 @@ class Optimum:
 class Recommendation:
     """The choice, trained on fresh seeds beside the better of the optimizer's defaults on the same seeds.
 
-    `verdict` says in a sentence what was gained in training and validation loss, or that nothing was.
+    `gain` is by how much the default's loss is higher, seed by seed; an interval that holds 0 is no gain to speak of.
+    `reason` says why it was chosen, `verdict` what was gained in training and validation loss, or that nothing was.
     """
 
     batch_size: int
@@ -56,12 +70,14 @@ class Recommendation:
     schedule: str
     loss: Estimate
     default_loss: Estimate
+    gain: Estimate
     default_lr: float
     train_loss: Estimate
     default_train_loss: Estimate
     metrics: dict[str, Estimate] = field(default_factory=dict)
     default_metrics: dict[str, Estimate] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
+    reason: str = ""
     verdict: str = ""
 
 
@@ -139,10 +155,12 @@ def _recommendation_json(choice: Recommendation) -> dict[str, Any]:
         "schedule": choice.schedule,
         "loss": choice.loss.to_json(),
         "default_loss": choice.default_loss.to_json(),
+        "gain": choice.gain.to_json(),
         "default_lr": choice.default_lr,
         "train_loss": choice.train_loss.to_json(),
         "default_train_loss": choice.default_train_loss.to_json(),
         "metrics": {name: value.to_json() for name, value in choice.metrics.items()},
         "default_metrics": {name: value.to_json() for name, value in choice.default_metrics.items()},
+        "reason": choice.reason,
         "verdict": choice.verdict,
     }

@@ -17,6 +17,7 @@ from lrscope.study.check import check_task
 from lrscope.study.engines.base import make_engine
 from lrscope.study.engines.choose import EngineChoice, choose_engine, expected_loads
 from lrscope.study.executors.base import Executor, default_workers, make_executor
+from lrscope.study.illustrate import illustration_trials
 from lrscope.study.load import TaskSource
 from lrscope.study.plan import DEFAULT_SCHEDULE, StudyPlan, check_same, make_plan
 from lrscope.study.recommend import choose_optimum, default_lrs, verification_trials
@@ -40,7 +41,7 @@ class Progress(Protocol):
         """The study starts, or goes on with what was finished before; `notes` are worth a line each."""
 
     def asked(self, trials: Sequence[Trial], stage: str) -> None:
-        """A round begins: these are to be trained. `stage` is "search" or "verification"."""
+        """A round begins: these are to be trained. `stage` is "search", "verification" or "illustration"."""
 
     def trained(self, result: TrialResult) -> None:
         """A trial ended and is stored."""
@@ -168,7 +169,7 @@ class _Driver:
         self.seconds = float(store.facts().get("seconds", 0.0))
 
     def run(self) -> None:
-        """Search, then verify; a study that was interrupted walks through its finished rounds again at once."""
+        """Search, verify, illustrate; a study that was interrupted walks through its finished rounds again at once."""
         if self.progress is not None:
             self.progress.begin(self.plan, self.finished, self.choice.notes)
         plan = self.plan
@@ -177,10 +178,17 @@ class _Driver:
             return
         result = assemble(plan, searched, str(self.choice), self.seconds)
         chosen = choose_optimum(result.optima, plan.space.tolerance)
-        if chosen is not None:
+        if chosen is None:
+            return
+        verified = self._rounds(
+            "verification",
+            lambda seen: verification_trials(plan.space, chosen, plan.defaults, plan.metric, list(seen.values())),
+        )
+        if verified is not None:
+            before = [*searched.values(), *verified.values()]
             self._rounds(
-                "verification",
-                lambda seen: verification_trials(plan.space, chosen, plan.defaults, plan.metric, list(seen.values())),
+                "illustration",
+                lambda seen: illustration_trials(plan.space, result.optima, chosen.schedule, [*before, *seen.values()]),
             )
 
     def _rounds(self, stage: str, ask: Callable[[Results], list[Trial]]) -> Results | None:

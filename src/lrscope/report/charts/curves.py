@@ -45,7 +45,7 @@ def training_curves(groups: Sequence[tuple[str, Sequence[DrawnCurve]]], select: 
         .encode(
             alt.X("step:Q", title="update", scale=alt.Scale(nice=False)),
             _loss_axis(everything),
-            learning_rate_color(domain=_range([curve.lr for curve in everything])),
+            learning_rate_color(domain=_range([curve.lr for curve in everything]), orient="top", gradientLength=240),
             detail="lr:Q",
             opacity=alt.condition(hover, alt.value(0.95), alt.value(0.12)),
             tooltip=["learning rate:N", "regime:N", "outcome:N"],
@@ -62,7 +62,8 @@ def four_regimes(curves: Sequence[DrawnCurve]) -> TopLevelChart:
     rows = [{"run": name, **_curve_row(curve)} for name, curve in zip(names, curves, strict=True)]
     scale = alt.Scale(domain=names, range=[REGIME_COLORS[curve.regime] for curve in curves])
     x = alt.X("step:Q", title="update", scale=alt.Scale(nice=False))
-    color = alt.Color("run:N", title="learning rate", scale=scale, sort=names)
+    legend = alt.Legend(orient="top", columns=2, title=None)
+    color = alt.Color("run:N", scale=scale, sort=names, legend=legend)
     ends = [
         {"run": row["run"], "step": row["step"][-1], "loss": row["loss"][-1]}
         for row in rows
@@ -84,10 +85,10 @@ def step_of_weights(points: Sequence[RatioPoint]) -> alt.Chart:
         alt.Chart(data(rows))
         .mark_line(point=alt.OverlayMarkDef(size=45))
         .encode(
-            learning_rate_axis(),
+            learning_rate_axis(low=min(point.lr for point in points), high=max(point.lr for point in points)),
             alt.Y(
                 "ratio:Q",
-                title="‖Δθ‖ / ‖θ‖ an update (median)",
+                title="‖Δθ‖ / ‖θ‖ an update, early in the run",
                 scale=alt.Scale(type="log", nice=False, padding=10),
                 axis=log_axis(low, high),
             ),
@@ -120,7 +121,7 @@ def _loss_axis(curves: Sequence[DrawnCurve]) -> alt.Y:
     start = max((curve.initial_loss for curve in curves), default=1.0)
     log = wants_log_scale([float(np.min(losses))], start)
     top = min(float(np.max(losses)), ABOVE_START * start if start > 0 else math.inf) * 1.02
-    bottom = max(float(np.min(losses)) * 0.9, 1e-4 * start) if log else float(np.min(losses)) - 0.03 * abs(start)
+    bottom = max(float(np.min(losses)) * 0.9, 1e-6 * start) if log else float(np.min(losses)) - 0.03 * abs(start)
     scale = alt.Scale(type="log" if log else "linear", domain=[bottom, top], nice=False)
     return alt.Y(
         "loss:Q",

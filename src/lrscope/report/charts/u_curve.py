@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -32,21 +33,25 @@ def loss_against_rate(optima: Sequence[Optimum], metric: str, *, by_schedule: bo
         else batch_size_color(sizes)
     )
     finite = [point.loss for optimum in optima for point in optimum.curve if _within(point.loss, optimum)]
-    log = wants_log_scale(finite, max((optimum.initial_loss for optimum in optima), default=1.0))
-    lowest, highest = (min(finite), max(finite)) if finite else (0.5, 1.0)
+    expected = [optimum.expected_loss.value for optimum in optima if optimum.expected_loss is not None]
+    log = wants_log_scale([*finite, *expected], max((optimum.initial_loss for optimum in optima), default=1.0))
+    lowest, highest = (min([*finite, *expected]), max(finite)) if finite else (0.5, 1.0)
     top = highest * HEADROOM if log else highest + 0.06 * (highest - lowest)
     bottom = lowest * 0.72 if log else lowest - 0.12 * (highest - lowest)
     scale = alt.Scale(type="log" if log else "linear", domain=[bottom, top], nice=False)
     y = alt.Y("loss:Q", title=metric, scale=scale, axis=log_axis(bottom, top) if log else alt.Axis(format="~g"))
-    x = learning_rate_axis()
+    rates = [point.lr for optimum in optima for point in optimum.curve]
+    rates += [point.lr for optimum in optima for point in optimum.fitted]
+    x = learning_rate_axis(low=min(rates, default=None), high=max(rates, default=None))
     points = alt.Chart(data(_point_rows(optima, top, bottom, log))).encode(x, y, color)
     tip = ["batch size:Q", "schedule:N", "learning rate:N", "final loss:N", "regime:N", "seeds:Q"]
-    ran = points.transform_filter("!datum.lost")
+    ran, fit = points.transform_filter("!datum.lost"), alt.Chart(data(_fit_rows(optima)))
     layers: list[alt.Chart] = [
         ran.mark_line(strokeWidth=1.3, opacity=0.5),
-        alt.Chart(data(_fit_rows(optima)))
-        .mark_line(strokeWidth=2.6, clip=True)
-        .encode(x, y, color, alt.Detail("line:N")),
+        fit.mark_area(style="band", clip=True, opacity=0.12).encode(
+            x, alt.Y("low:Q", scale=scale), alt.Y2("high:Q"), color, alt.Detail("line:N")
+        ),
+        fit.mark_line(strokeWidth=2.6, clip=True).encode(x, y, color, alt.Detail("line:N")),
         ran.mark_point(size=50).encode(tooltip=tip),
         points.transform_filter("datum.lost")
         .mark_point(shape="cross", angle=45, size=75, filled=True)
@@ -86,7 +91,7 @@ def _point_rows(optima: Sequence[Optimum], top: float, bottom: float, log: bool)
 
 
 def _fit_rows(optima: Sequence[Optimum]) -> list[dict[str, object]]:
-    return [{**_line(optimum), "lr": lr, "loss": loss} for optimum in optima for lr, loss in optimum.fitted]
+    return [{**_line(optimum), **dataclasses.asdict(point)} for optimum in optima for point in optimum.fitted]
 
 
 def _optimum_marks(optima: Sequence[Optimum], x: alt.X, y: alt.Y, color: alt.Color) -> list[alt.Chart]:

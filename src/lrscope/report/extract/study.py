@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lrscope.report.extract.thin import POINTS, finite_start, largest_triangles, smoothed
+from lrscope.report.extract.thin import POINTS, SMOOTHING_SHARE, finite_start, largest_triangles, smoothed
+from lrscope.study.regimes import by_rate, regimes_of
 from lrscope.study.result import Optimum, StudyResult
 from lrscope.study.trial import TrialResult
 
 FloatArray = NDArray[np.float64]
+LECTURE_SMOOTHING = 0.02
 LECTURE_ORDER = ("very_high", "high", "good", "low")
 _SAME_RATE = 1e-6  # rates closer than this share are one and the same
 
@@ -29,6 +31,8 @@ class DrawnCurve:
     regime: str
     status: str
     initial_loss: float
+    final_loss: float
+    total_steps: int
     step: NDArray[np.int64]
     loss: FloatArray
 
@@ -40,7 +44,10 @@ class DrawnCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class RatioPoint:
-    """How far an update moves the weights at one learning rate: the median ‖Δθ‖/‖θ‖ over the trial's probes."""
+    """How far an update moves the weights at one learning rate: the mean ‖Δθ‖/‖θ‖ over a run's first quarter.
+
+    Later the runs have come to different losses, and so to different gradients.
+    """
 
     batch_size: int
     lr: float
@@ -104,10 +111,10 @@ def training_curves(result: StudyResult, optimum: Optimum, points: int = POINTS)
     return tuple(drawn_curve(item, regime_of(optimum, item.trial.peak_lr), points) for item in on_curve)
 
 
-def drawn_curve(item: TrialResult, regime: str, points: int = POINTS) -> DrawnCurve:
+def drawn_curve(item: TrialResult, regime: str, points: int = POINTS, smoothing: float = SMOOTHING_SHARE) -> DrawnCurve:
     """One trial's training loss: cut at the first value that is not finite, smoothed, thinned."""
     length = finite_start(item.loss)
-    loss = smoothed(item.loss[:length])
+    loss = smoothed(item.loss[:length], smoothing)
     kept = largest_triangles(np.arange(length), loss, points)
     return DrawnCurve(
         batch_size=item.trial.batch_size,
@@ -117,38 +124,45 @@ def drawn_curve(item: TrialResult, regime: str, points: int = POINTS) -> DrawnCu
         regime=regime,
         status=item.status,
         initial_loss=item.initial_train_loss,
+        final_loss=item.train_loss,
+        total_steps=item.trial.total_steps,
         step=kept,
         loss=loss[kept],
     )
 
 
 def lecture_curves(result: StudyResult) -> tuple[DrawnCurve, ...]:
-    """Very high, high, good, low: a curve of each, at the batch size that shows most of them.
+    """Very high, high, good, low: a curve of each, out of the sweep that shows most of them.
 
-    Taken are: of the very high rates the lowest that still shows a curve, of the high ones the highest, of the good
-    ones that nearest the optimum, of the low ones the highest that stays an octave and a half below the optimum.
+    A sweep are the runs of the main schedule of one batch size and one length; among sweeps that show as many, that
+    of the longest runs is taken, at the recommended batch size where it can be. Taken are of the very high rates the
+    lowest that still shows a curve, of the high ones the highest, of the good ones the one of least loss, of the low
+    ones the highest that stays an octave and a half below that.
     """
-    best: tuple[DrawnCurve, ...] = ()
     preferred = result.recommended.batch_size if result.recommended is not None else None
-    for optimum in sorted(main_optima(result), key=lambda item: item.batch_size != preferred):
-        chosen = _lecture_of(training_curves(result, optimum), optimum)
-        if len(chosen) > len(best):
-            best = chosen
-    return best
+    sweeps: dict[tuple[int, int], list[TrialResult]] = {}
+    for item in result.trials:
+        if item.trial.schedule == main_schedule(result) and item.is_full_run:
+            sweeps.setdefault((item.trial.batch_size, item.trial.total_steps), []).append(item)
+    chosen = [(size == preferred, steps, _lecture_of(runs)) for (size, steps), runs in sweeps.items()]
+    best = max(chosen, key=lambda entry: (len(entry[2]), entry[1] * entry[0], entry[1]), default=None)
+    return () if best is None else best[2]
 
 
 def update_ratios(result: StudyResult) -> tuple[RatioPoint, ...]:
-    """The median update-to-weight ratio of the full runs of the main schedule; geometric mean over seeds."""
+    """How far each rate moves the weights, of all runs of the main schedule; geometric mean over runs of a rate."""
     rows = []
     for optimum in main_optima(result):
-        by_rate: dict[float, list[float]] = {}
-        for item in full_runs(result, optimum.batch_size, optimum.schedule):
-            usable = item.update_ratio[np.isfinite(item.update_ratio) & (item.update_ratio > 0)]
-            if len(usable):
-                by_rate.setdefault(item.trial.peak_lr, []).append(float(np.median(usable)))
+        ratios: dict[float, list[float]] = {}
+        for item in result.trials:
+            if (item.trial.batch_size, item.trial.schedule) == (optimum.batch_size, optimum.schedule):
+                early = item.update_ratio[item.probe_step < max(1, item.trial.total_steps // 4)]
+                usable = early[np.isfinite(early) & (early > 0)]
+                if len(usable):
+                    ratios.setdefault(item.trial.peak_lr, []).append(float(np.mean(usable)))
         rows += [
             RatioPoint(batch_size=optimum.batch_size, lr=lr, ratio=float(np.exp(np.mean(np.log(values)))))
-            for lr, values in by_rate.items()
+            for lr, values in sorted(ratios.items())
         ]
     return tuple(rows)
 
@@ -159,22 +173,24 @@ def wants_log_scale(losses: Iterable[float], initial: float) -> bool:
     return bool(finite) and min(finite) > 0 and initial > 10 * min(finite)
 
 
-def _lecture_of(curves: Sequence[DrawnCurve], optimum: Optimum) -> tuple[DrawnCurve, ...]:
-    if optimum.optimal_lr is None:
-        return ()
-    best = optimum.optimal_lr.value
-    groups = {
-        name: [curve for curve in curves if curve.regime == name and len(curve.step) > 1] for name in LECTURE_ORDER
-    }
+def _lecture_of(runs: Sequence[TrialResult]) -> tuple[DrawnCurve, ...]:
+    regimes = regimes_of(runs)
+    curves = [
+        drawn_curve(same[0], regimes[lr], smoothing=LECTURE_SMOOTHING)
+        for lr, same in by_rate(runs).items()
+        if len(same[0].loss) > 1
+    ]
+    groups = {name: [curve for curve in curves if curve.regime == name] for name in LECTURE_ORDER}
     chosen = []
     if groups["very_high"]:
         chosen.append(max(groups["very_high"], key=lambda curve: (len(curve.step) >= 8, -curve.lr)))
     if groups["high"]:
         chosen.append(max(groups["high"], key=lambda curve: curve.lr))
     if groups["good"]:
-        chosen.append(min(groups["good"], key=lambda curve: abs(math.log(curve.lr / best))))
-    if groups["low"]:
-        chosen.append(max(groups["low"], key=lambda curve: (curve.lr <= best / 2**1.5, curve.lr)))
+        best = min(groups["good"], key=lambda curve: curve.final_loss)
+        chosen.append(best)
+        if groups["low"]:
+            chosen.append(max(groups["low"], key=lambda curve: (curve.lr <= best.lr / 2**1.5, curve.lr)))
     return tuple(chosen)
 
 

@@ -26,7 +26,7 @@ def add_answer(page: Page, result: StudyResult) -> None:
         section.chart(
             loss_against_rate(optima, f"{metric} at the end"),
             caption=f"The {metric} after a full run against the peak learning rate. Each point is the mean over its "
-            "seeds, each heavy line the fit around the minimum, each diamond the optimum with its 80 % interval. "
+            "seeds, each heavy line the fit with its 80 % band, each diamond the optimum with its 80 % interval. "
             "Crosses at the top edge: runs that diverged or ended above where they began.",
         )
     columns = ["batch size", "best learning rate", f"expected {metric}", "status", "runs", "full-run equivalents"]
@@ -50,7 +50,7 @@ def add_recommendation(page: Page, result: StudyResult) -> None:
         "What to train with",
         answer=f"Batch size {choice.batch_size}, peak learning rate {lr}, schedule `{choice.schedule}`.",
     )
-    section.prose(choice.verdict)
+    section.prose(choice.verdict, choice.reason)
     rows: list[list[CellValue]] = []
     if result.metric == "val_loss":
         rows.append(["validation loss", choice.loss, choice.default_loss])
@@ -93,20 +93,25 @@ def _answer(optima: tuple[Optimum, ...]) -> str:
 
 
 def _facts(choice: Recommendation, metric: str) -> list[Fact]:
-    better = choice.loss.value < choice.default_loss.value
-    gain = choice.default_loss.value / choice.loss.value if choice.loss.value > 0 else math.nan
-    if not math.isfinite(choice.default_loss.value):
-        value, note = "it diverges", "the better default"
-    elif better and math.isfinite(gain):
-        value, note = times(gain), f"lower than the default's {format_number(choice.default_loss.value)}"
-    else:
-        value, note = format_number(choice.default_loss.value), "the default's loss: no gain over it"
     return [
         Fact(label="Peak learning rate", value=format_lr(choice.peak_lr), note=f"`{choice.schedule}`"),
         Fact(label="Batch size", value=format_number(choice.batch_size), note="recommended"),
         Fact(label=metric.capitalize(), value=format_number(choice.loss.value), note=format_interval(choice.loss)),
-        Fact(label="Against the default", value=value, note=note, tone="good" if better else ""),
+        _gain(choice, metric),
     ]
+
+
+def _gain(choice: Recommendation, metric: str) -> Fact:
+    """What was gained over the default, as far as it stands out from the noise between seeds."""
+    label, default = "Against the default", choice.default_loss.value
+    words = f"{metric} {format_number(default)} at {format_lr(choice.default_lr)}"
+    if not math.isfinite(default):
+        return Fact(label=label, value="it diverges", note=f"at {format_lr(choice.default_lr)}", tone="good")
+    if choice.gain.low is None or choice.gain.low <= 0:
+        return Fact(label=label, value="no clear gain", note=words)
+    if choice.loss.value > 0 and default > 0:
+        return Fact(label=label, value=f"{times(default / choice.loss.value)} lower", note=words, tone="good")
+    return Fact(label=label, value=f"{format_number(choice.gain.value)} lower", note=words, tone="good")
 
 
 def _optimum_row(optimum: Optimum, index: int) -> list[CellValue]:

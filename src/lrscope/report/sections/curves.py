@@ -9,6 +9,7 @@ import numpy as np
 from lrscope.report.charts.curves import four_regimes, step_of_weights, training_curves
 from lrscope.report.extract.study import (
     LECTURE_ORDER,
+    LECTURE_SMOOTHING,
     lecture_curves,
     schedules,
     update_ratios,
@@ -16,9 +17,10 @@ from lrscope.report.extract.study import (
 from lrscope.report.extract.study import (
     training_curves as curves_of,
 )
+from lrscope.report.extract.thin import SMOOTHING_SHARE
 from lrscope.report.numbers import format_lr, format_number
 from lrscope.report.page import Page
-from lrscope.report.sections.words import THINNED, ZOOM, listed
+from lrscope.report.sections.words import ZOOM, listed, thinned
 from lrscope.study.result import StudyResult
 
 MEANING = {
@@ -48,7 +50,7 @@ def add_training_curves(page: Page, result: StudyResult) -> None:
     )
     section.chart(
         training_curves(groups, "batch size"),
-        caption=f"Training loss of each learning rate, one seed each. {THINNED} {ZOOM}",
+        caption=f"Training loss of each learning rate, one seed each. {thinned(SMOOTHING_SHARE)} {ZOOM}",
     )
 
 
@@ -57,10 +59,15 @@ def add_four_regimes(page: Page, result: StudyResult) -> None:
     curves = lecture_curves(result)
     if len(curves) < 2:
         return
-    size = curves[0].batch_size
+    size, steps = curves[0].batch_size, curves[0].total_steps
+    longest = max(item.trial.total_steps for item in result.trials if item.trial.batch_size == size)
     named = [f"{curve.regime.replace('_', ' ')} ({format_lr(curve.lr)})" for curve in curves]
     section = page.section("The four curves", answer=f"At batch size {size}: {listed(named)}.")
-    section.chart(four_regimes(curves), caption=f"Training loss; a cross marks where a run had diverged. {THINNED}")
+    short = "" if steps == longest else f"Short runs: the whole schedule in {steps} updates instead of {longest:,}. "
+    section.chart(
+        four_regimes(curves),
+        caption=f"Training loss; a cross marks where a run had diverged. {short}{thinned(LECTURE_SMOOTHING)}",
+    )
     section.bullets([f"{curve.regime.replace('_', ' ').capitalize()}: {MEANING[curve.regime]}." for curve in curves])
     missing = [name.replace("_", " ") for name in LECTURE_ORDER if name not in {curve.regime for curve in curves}]
     if missing:
@@ -85,6 +92,6 @@ def add_weight_steps(page: Page, result: StudyResult) -> None:
     section = page.section("How far the weights move", answer=answer)
     section.chart(
         step_of_weights(points),
-        caption="The size of an update over the size of the weights, the median over the run's regular measurements; "
-        "geometric mean over seeds.",
+        caption="The size of an update over the size of the weights, the mean over the regular measurements in a run's "
+        "first quarter, before the runs have come to losses of their own; short runs are among them.",
     )

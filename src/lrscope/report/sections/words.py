@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lrscope.report.extract.thin import POINTS
+
 METRICS = {"val_loss": "validation loss", "train_loss": "training loss"}
 STATUS = {
     "found": "found",
@@ -11,11 +13,19 @@ STATUS = {
     "inconclusive": "inconclusive",
     "all_diverged": "all runs diverged",
 }
-THINNED = (
-    "Smoothed by an exponential moving average with a half-life of 1 % of the run; thinned to 300 points by largest "
-    "triangle three buckets."
-)
 ZOOM = "Drag to move, Ctrl and the wheel to zoom, double click to go back."
+
+
+def thinned(share: float) -> str:
+    """How curves were made light.
+
+    >>> thinned(0.01).split(";")[0]
+    'Smoothed by an exponential moving average with a half-life of 1 % of the run'
+    """
+    return (
+        f"Smoothed by an exponential moving average with a half-life of {share:.0%} of the run; thinned to {POINTS} "
+        "points by largest triangle three buckets."
+    ).replace("%", " %")
 
 
 def listed(items: Sequence[object]) -> str:
