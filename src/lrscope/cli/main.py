@@ -11,6 +11,7 @@ from typing import NoReturn
 import typer
 
 from lrscope.cli.diagnose import diagnose
+from lrscope.cli.find import find
 from lrscope.cli.forecast import forecast
 from lrscope.cli.output import stderr
 from lrscope.cli.refine import refine
@@ -30,6 +31,7 @@ app = typer.Typer(
 
 app.command("report")(report)
 app.command("study")(study)
+app.command("find")(find)
 app.command("tasks")(tasks)
 app.command("schedule")(schedule)
 app.command("refine")(refine)
