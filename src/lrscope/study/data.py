@@ -165,12 +165,12 @@ def leaves(batch: Batch) -> Iterator[torch.Tensor]:
 
 
 def _map(function: Any, batch: Batch) -> Batch:
-    if torch.is_tensor(batch):
+    if isinstance(batch, torch.Tensor):
         return function(batch)
-    if isinstance(batch, Mapping):
-        return {key: _map(function, value) for key, value in batch.items()}
     if isinstance(batch, tuple):
-        return tuple(_map(function, value) for value in batch)
+        return tuple([_map(function, value) for value in batch])
     if isinstance(batch, list):
         return [_map(function, value) for value in batch]
+    if isinstance(batch, Mapping):  # last: it is slow to ask, and this is done for every batch
+        return {key: _map(function, value) for key, value in batch.items()}
     return batch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +69,7 @@ def update(
     loss = bench.batch_loss(model, bench.train.batch(indices))
     loss.backward()  # type: ignore[no-untyped-call]
     if record is not None:
-        record.grad_norm[step] = float(nn.utils.get_total_norm(_gradients(model)))
+        record.grad_norm[step] = float(_norm([p.grad for p in model.parameters() if p.grad is not None]))
         before = [parameter.detach().clone() for parameter in model.parameters()]
     if bench.task.clip_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), bench.task.clip_norm)
@@ -80,13 +79,14 @@ def update(
     return loss.detach()
 
 
-def _gradients(model: nn.Module) -> list[Any]:
-    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-
-
 @torch.no_grad()
 def update_ratio(before: list[torch.Tensor], model: nn.Module) -> float:
     """‖Δθ‖/‖θ‖ of an update over all parameters: how far the weights moved, relative to how large they were."""
-    moved = torch.stack([(new - old).square().sum() for new, old in zip(model.parameters(), before, strict=True)])
-    size = torch.stack([old.square().sum() for old in before])
-    return float((moved.sum() / size.sum().clamp_min(1e-30)).sqrt())
+    moved = list(torch._foreach_sub(list(model.parameters()), before))
+    return float(_norm(moved) / _norm(before).clamp_min(1e-15))
+
+
+def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """The L2 norm over all of them together."""
+    norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    return norm

@@ -13,7 +13,7 @@ from torch import nn
 from lrscope.study.bench import Bench
 from lrscope.study.trial import Trial, TrialResult
 
-PROBES = 40
+PROBES, FEWEST_PROBES, UPDATES_A_PROBE = 40, 20, 16
 EVALUATIONS = 8
 CHECK_EVERY = 16
 SHORT_RUN_EVALUATION = 1024
@@ -33,7 +33,8 @@ class Record:
         self.evaluations: list[tuple[int, float, dict[str, float]]] = []
         self.seconds = self.eval_seconds = 0.0
         self.diverged_at: int | None = None
-        self._probes = frozenset(np.unique(np.linspace(0, steps - 1, min(PROBES, steps)).astype(int)).tolist())
+        probes = min(steps, PROBES, max(FEWEST_PROBES, steps // UPDATES_A_PROBE))
+        self._probes = frozenset(np.unique(np.linspace(0, steps - 1, probes).astype(int)).tolist())
         inner = np.linspace(0, steps, evaluations + 1)[1:-1].astype(int) - 1
         self._evaluations = frozenset(step for step in inner.tolist() if step >= 0)
 
@@ -65,6 +66,9 @@ class Record:
 
     def has_diverged(self, step: int) -> bool:
         """Look at the losses up to `step`; remembers where the trial diverged."""
+        latest = self.loss[max(0, step + 1 - CHECK_EVERY) : step + 1].cpu().numpy()
+        if np.isfinite(latest).all() and latest[-1] <= self.loss[:5].min():
+            return False  # what a look at all of them would say
         self.diverged_at = divergence(self.loss[: step + 1].cpu().numpy(), self.trial.stop_at)
         return self.diverged_at is not None
 
