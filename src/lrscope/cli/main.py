@@ -16,6 +16,7 @@ from lrscope.cli.forecast import forecast
 from lrscope.cli.output import stderr
 from lrscope.cli.refine import refine
 from lrscope.cli.report import report
+from lrscope.cli.scale import scale
 from lrscope.cli.schedule import schedule
 from lrscope.cli.study import study
 from lrscope.cli.tasks import tasks
@@ -33,6 +34,7 @@ app.command("report")(report)
 app.command("study")(study)
 app.command("find")(find)
 app.command("tasks")(tasks)
+app.command("scale")(scale)
 app.command("schedule")(schedule)
 app.command("refine")(refine)
 app.command("transfer")(transfer)

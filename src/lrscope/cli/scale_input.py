@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import re
-import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lrscope.cli.scale_columns import Roles, find_roles, may_group, normalized
-from lrscope.errors import InvalidInput, MissingExtra
+from lrscope.cli.scale_formats import TAIL, Cell, Columns, read_columns, read_csv
+from lrscope.errors import InvalidInput
+from lrscope.scaling.posterior import Floats
+from lrscope.scaling.table import Runs
 
-Cell = float | str
-Columns = dict[str, list[Cell]]
-
-TAIL = 0.05  # the share of a curve's last steps whose mean is its final loss
 MOST_VALUES = 60  # a column with more values than this is no setting
+LEAST_RATES = 3.0  # a curve of fewer rates shows no optimum
+CLUSTER_GAP = 0.1  # in the logarithm: numbers nearer than this are of one setting
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,9 +32,58 @@ class Table:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
 
-    def numbers(self, name: str) -> np.ndarray:
+    def numbers(self, name: str) -> Floats:
         """A column as float64; what is not a number becomes NaN."""
         return np.array([value if isinstance(value, float) else math.nan for value in self.columns[name]])
+
+    def batch_sizes(self) -> Floats:
+        """The column of batch sizes.
+
+        Raises:
+            InvalidInput: there is none, or not all are positive.
+        """
+        if self.roles.batch is None:
+            names = ", ".join(self.columns)
+            raise InvalidInput(
+                f"No column is called like a batch size: name it with --batch-column. There are: {names}."
+            )
+        sizes = self.numbers(self.roles.batch)
+        for row, size in enumerate(sizes, start=1):
+            if not (math.isfinite(size) and size > 0):
+                got = self.columns[self.roles.batch][row - 1]
+                raise InvalidInput(
+                    f"Column '{self.roles.batch}' must hold positive batch sizes. Got {got!r} in run {row}."
+                )
+        return sizes
+
+    @property
+    def groups(self) -> dict[str, list[Cell]]:
+        """The columns that runs are grouped by."""
+        return {name: self.columns[name] for name in self.by}
+
+    def runs(self) -> Runs:
+        """The runs as arrays, lower is better, those that diverged not finite."""
+        roles = self.roles
+        if roles.lr is None or roles.loss is None:
+            raise InvalidInput("A table of runs needs a column of learning rates and one of losses.")
+        loss, ceiling = self.numbers(roles.loss), None
+        if roles.maximize:
+            known = loss[np.isfinite(loss)]
+            ceiling = 1.0 if known.size and known.min() >= 0 and known.max() <= 1 else 0.0
+            loss = ceiling - loss
+        if roles.diverged is not None:
+            loss = np.where(self.numbers(roles.diverged) > 0, np.inf, loss)
+        seeds = None if roles.seed is None else np.array([str(value) for value in self.columns[roles.seed]])
+        return Runs(
+            lr=self.numbers(roles.lr),
+            loss=loss,
+            batch_size=None if roles.batch is None else self.batch_sizes(),
+            seed=seeds,
+            initial_loss=None if roles.initial is None else self.numbers(roles.initial),
+            by=self.groups,
+            metric=roles.loss,
+            ceiling=ceiling,
+        )
 
 
 def read_table(
@@ -56,7 +102,7 @@ def read_table(
     """
     if not path.exists():
         raise InvalidInput(f"There is no file or folder '{path}'.")
-    columns = _columns(path)
+    columns = read_columns(path)
     if not columns or not next(iter(columns.values())):
         raise InvalidInput(f"'{path}' holds no run.")
     notes: list[str] = []
@@ -73,7 +119,8 @@ def read_table(
             raise InvalidInput(f"'{path}' has no column '{name}' (--by). Its columns are: {', '.join(columns)}.")
     groups = tuple(by) if by is not None else _found_groups(columns, roles)
     if by is None and groups:
-        notes.append(f"Grouped by {', '.join(groups)}, which tell runs apart; `--by` chooses other columns.")
+        tell = "tells" if len(groups) == 1 else "tell"
+        notes.append(f"Grouped by {', '.join(groups)}, which {tell} runs apart; `--by` chooses other columns.")
     return Table(columns=columns, roles=roles, by=groups, notes=tuple(notes))
 
 
@@ -95,128 +142,10 @@ def _require(path: Path, columns: Columns, roles: Roles) -> None:
     if roles.loss is None:
         raise InvalidInput(f"No column of '{path}' is called like a loss: name it with --loss-column. It has: {names}.")
     for row, value in enumerate(columns[roles.lr], start=1):
-        if isinstance(value, str) or value <= 0 or math.isinf(value):
+        if isinstance(value, str) or not (value > 0 and math.isfinite(value)):
             raise InvalidInput(
                 f"Column '{roles.lr}' of '{path}' must hold positive learning rates. Got {value!r} in run {row}."
             )
-
-
-def _columns(path: Path) -> Columns:
-    if path.is_dir():
-        if (path / "study.db").exists():
-            return _from_study(path / "study.db")
-        return _from_logs(path)
-    suffix = path.suffix.lower()
-    if suffix == ".db":
-        return _from_study(path)
-    if suffix in (".parquet", ".pq"):
-        return _from_parquet(path)
-    if suffix in (".csv", ".tsv", ".txt"):
-        return _from_csv(path)
-    raise InvalidInput(f"'{path}' is none of these: a .csv, .tsv or .parquet table, a study.db, a folder of logs.")
-
-
-def _cell(value: Any) -> Cell:
-    if value is None:
-        return math.nan
-    if isinstance(value, (bool, int, float)):
-        return float(value)
-    text = str(value).strip()
-    if not text:
-        return math.nan
-    try:
-        return float(text)
-    except ValueError:
-        return {"true": 1.0, "false": 0.0}.get(text.lower(), text)
-
-
-def _from_csv(path: Path) -> Columns:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"'{path}' cannot be read as UTF-8 text: {error}.") from error
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row]
-    if not rows:
-        return {}
-    names = [name.strip() for name in rows[0]]
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(names):
-            raise InvalidInput(f"Line {line} of '{path}' has {len(row)} fields where its head has {len(names)}.")
-    return {name: [_cell(row[index]) for row in rows[1:]] for index, name in enumerate(names)}
-
-
-def _from_parquet(path: Path) -> Columns:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtra("pyarrow", "tables") from error
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"'{path}' cannot be read as Parquet: {error}.") from error
-    return {name: [_cell(value) for value in values] for name, values in table.to_pydict().items()}
-
-
-def _from_study(path: Path) -> Columns:
-    """The full runs of a study: at each batch size and schedule those of the most steps that were not cut short."""
-    query = (
-        "SELECT batch_size, peak_lr, schedule, seed, total_steps, status, initial_train_loss, initial_val_loss, "
-        "train_loss, val_loss FROM trial WHERE stop_at >= total_steps"
-    )
-    try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        rows = connection.execute(query).fetchall()
-        connection.close()
-    except sqlite3.Error as error:
-        raise InvalidInput(f"'{path}' cannot be read as a study: {error}.") from error
-    longest: dict[tuple[int, str], int] = {}
-    for batch, _, schedule, _, steps, *_ in rows:
-        longest[batch, schedule] = max(steps, longest.get((batch, schedule), 0))
-    validated = any(row[9] is not None for row in rows)
-    columns: Columns = {name: [] for name in ("batch_size", "lr", "schedule", "seed", "loss", "initial_loss")}
-    for batch, lr, schedule, seed, steps, status, start_train, start_val, train, val in rows:
-        if steps != longest[batch, schedule]:
-            continue
-        loss = (val if validated else train) if status != "diverged" else None
-        values = (batch, lr, schedule, seed, loss, start_val if validated else start_train)
-        for name, value in zip(columns, values, strict=True):
-            columns[name].append(_cell(value))
-    return columns
-
-
-def _from_logs(path: Path) -> Columns:
-    """One run per log: its highest rate, its batch size, its final loss; from the log's name what it does not hold."""
-    from lrscope.curves.readers import read_curves
-
-    columns: Columns = {name: [] for name in ("name", "lr", "batch_size", "loss", "initial_loss")}
-    for curve in read_curves(path):
-        rate = float(np.nanmax(curve.lr)) if curve.lr is not None and np.isfinite(curve.lr).any() else None
-        named = _numbers_in_name(curve.name)
-        rate = rate if rate is not None else named.get("lr")
-        if rate is None:
-            raise InvalidInput(f"The log '{curve.name}' tells no learning rate, neither in a column nor in its name.")
-        batch = curve.batch_size if curve.batch_size is not None else named.get("batch_size")
-        tail = curve.loss[-max(1, round(TAIL * len(curve))) :]
-        final = float(curve.val_loss[-1]) if curve.val_loss is not None and len(curve.val_loss) else float(tail.mean())
-        for name, value in zip(columns, (curve.name, rate, batch, final, float(curve.loss[0])), strict=True):
-            columns[name].append(_cell(value))
-    del columns["name"]
-    if any(math.isnan(value) for value in columns["batch_size"] if isinstance(value, float)):
-        del columns["batch_size"]
-    return columns
-
-
-def _numbers_in_name(name: str) -> dict[str, float]:
-    """Rate and batch size out of a name such as `lr=0.01_bs=64`."""
-    found = {}
-    number = r"[=_-]?(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
-    for key, words in (("lr", r"lr|eta|learning_rate"), ("batch_size", r"bs|batch(?:_?size)?")):
-        match = re.search(rf"(?:^|[^a-z])(?:{words}){number}", name.lower())
-        if match:
-            found[key] = float(match.group(1))
-    return found
 
 
 def _joined(path: Path, columns: Columns, run: str, notes: list[str]) -> Columns:
@@ -224,7 +153,7 @@ def _joined(path: Path, columns: Columns, run: str, notes: list[str]) -> Columns
     for other in sorted(path.parent.glob("*.csv")):
         if other == path:
             continue
-        settings = _from_csv(other)
+        settings = read_csv(other)
         roles = find_roles(list(settings), f"'{other.name}'", lr=None, batch=None, loss=None, maximize=False)
         if run not in settings or roles.lr is None or len(set(settings[run])) != len(settings[run]):
             continue
@@ -262,15 +191,22 @@ def _finished(columns: Columns, roles: Roles, notes: list[str]) -> tuple[Columns
         f"{count} logged steps are {len(runs)} runs: their final loss is the mean of the last 5 % of the steps."
     )
     finished: Columns = {name: [] for name in columns}
-    step, loss = roles.step, roles.loss
+    step, loss, start = roles.step, roles.loss, "initial_loss"
+    begun = roles.initial is None and all(
+        min(_number(columns[step][row]) for row in rows) == 0 for rows in runs.values()
+    )
+    if begun:
+        finished[start] = []
     for rows in runs.values():
         ordered = sorted(rows, key=lambda row: _number(columns[step][row]))
         tail = [_number(columns[loss][row]) for row in ordered[-max(1, round(TAIL * len(ordered))) :]]
         for name, values in columns.items():
             finished[name].append(values[ordered[-1]])
         finished[loss][-1] = float(np.mean(tail))
+        if begun:
+            finished[start].append(columns[loss][ordered[0]])
         finished[roles.lr][-1] = max(_number(columns[roles.lr][row]) for row in ordered)
-    return finished, roles
+    return finished, replace(roles, initial=start) if begun else roles
 
 
 def _number(value: Cell) -> float:
@@ -284,26 +220,55 @@ def _few(values: Sequence[Cell]) -> bool:
 
 
 def _found_groups(columns: Columns, roles: Roles) -> tuple[str, ...]:
-    """The settings without which runs of one rate and batch size would be taken for repeats of each other."""
+    """The settings without which runs of one rate and batch size would be taken for repeats of each other.
+
+    Words come before numbers, few values before many. A number whose values differ by little from run to run (tokens
+    of a run that was stopped by the clock) splits by its clusters; what would leave curves of fewer than three rates
+    splits nothing.
+    """
     count = len(next(iter(columns.values())))
     names = [name for name in columns if name not in roles.taken and may_group(name) and _few(columns[name])]
     names.sort(key=lambda name: (not isinstance(columns[name][0], str), len(set(columns[name]))))
-    keys = [name for name in (roles.lr, roles.batch, roles.seed) if name is not None]
+    keys = [columns[name] for name in (roles.lr, roles.batch, roles.seed) if name is not None]
+    rates = [] if roles.lr is None else columns[roles.lr]
+    batches = [[]] if roles.batch is None else [columns[roles.batch]]
     chosen: list[str] = []
-
-    def distinct(with_names: Sequence[str]) -> int:
-        return len({tuple(columns[name][row] for name in with_names) for row in range(count)})
-
-    have = distinct(keys)
     for name in names:
+        have = _distinct([*keys, *(columns[other] for other in chosen)], count)
         if have == count:
             break
-        if normalized(name) in ("n_params", "tokens", "model", "dataset") or isinstance(columns[name][0], str):
-            gain = 1
-        else:
-            gain = max(1, round(0.02 * count))
-        more = distinct([*keys, *chosen, name])
-        if more >= have + gain:
-            chosen.append(name)
-            have = more
+        told = normalized(name) in ("n_params", "tokens", "model", "dataset") or isinstance(columns[name][0], str)
+        split = [*batches, *(columns[other] for other in chosen)]
+        before = _rates_per_curve(split, rates, count)
+        for values in (columns[name], _clustered(columns[name])):
+            gain = _distinct([*keys, *(columns[other] for other in chosen), values], count) - have
+            after = _rates_per_curve([*split, values], rates, count)
+            if gain >= (1 if told else max(1, round(0.02 * count))) and after >= min(before, LEAST_RATES):
+                columns[name] = values
+                chosen.append(name)
+                break
     return tuple(name for name in columns if name in chosen)
+
+
+def _distinct(columns: Sequence[Sequence[Cell]], count: int) -> int:
+    return len({tuple(values[row] for values in columns) for row in range(count)})
+
+
+def _rates_per_curve(split: Sequence[Sequence[Cell]], rates: Sequence[Cell], count: int) -> float:
+    """The median number of rates of the curves that runs are split into."""
+    curves: dict[tuple[Cell, ...], set[Cell]] = {}
+    for row in range(count):
+        key = tuple(values[row] for values in split if values)
+        curves.setdefault(key, set()).add(rates[row] if rates else 0.0)
+    return float(np.median([len(found) for found in curves.values()]))
+
+
+def _clustered(values: Sequence[Cell]) -> list[Cell]:
+    """Positive numbers less than a tenth apart from their neighbours as one: the median of the cluster."""
+    numbers = [value for value in values if isinstance(value, float) and value > 0]
+    if len(numbers) < len(values):
+        return list(values)
+    ordered = sorted(set(numbers))
+    clusters = np.split(np.array(ordered), np.flatnonzero(np.diff(np.log(ordered)) > CLUSTER_GAP) + 1)
+    middle = {float(value): float(np.sort(cluster)[cluster.size // 2]) for cluster in clusters for value in cluster}
+    return [middle[value] for value in numbers]

@@ -167,10 +167,11 @@ def regime_color(
 
 
 def batch_size_color(sizes: Sequence[int], field: str = "batch_size:O", title: str = "batch size") -> alt.Color:
-    """Colour by batch size: the k-th smallest has the same colour in all charts of a page."""
+    """Colour by batch size: the k-th smallest has the same colour in all charts of a page; many make a ramp."""
     ordered = sorted(set(sizes))
-    colors = [CATEGORY_COLORS[index % len(CATEGORY_COLORS)] for index in range(len(ordered))]
-    scale = alt.Scale(domain=ordered, range=colors)
+    scale = alt.Scale(domain=ordered, range=list(CATEGORY_COLORS[: len(ordered)]))
+    if len(ordered) > len(CATEGORY_COLORS):
+        scale = alt.Scale(domain=ordered, scheme="viridis")
     return alt.Color(field, title=title, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1))
 
 

@@ -12,6 +12,7 @@ from lrscope.scaling.batch_law import BatchLaw, predict_many
 from lrscope.scaling.u_curve import UCurve
 
 APART_OCTAVES = 0.25  # laws that differ by less than this at a batch size are not told apart by a run there
+SMALLEST = 4.0  # nobody trains with smaller batches to settle a question
 SETTLED_OCTAVES = 0.35  # a prediction surer than this (deviation) needs no run
 
 
@@ -43,7 +44,7 @@ def advise_next_run(curves: Sequence[tuple[float | None, UCurve]], laws: Sequenc
     if not sizes or not laws:
         return None
     candidates = np.array([min(sizes) / 4, max(sizes) * 2, max(sizes) * 4])
-    candidates = candidates[candidates >= 1]
+    candidates = candidates[candidates >= SMALLEST]
     medians = np.array([[np.median(column) for column in law.log2_samples(candidates).T] for law in laws])
     weights = np.array([law.weight for law in laws])
     centre = weights @ medians

@@ -91,12 +91,14 @@ def octave_excess(x: Floats, y: Floats) -> float:
     """How much is lost an octave from the best point, by the points on either side of it (linear between them).
 
     To the left an excess at d octaves counts as excess/d², the largest up to three octaves away, so that noise in one
-    point does not set it. A cliff must not either: the steeper side counts for STEEPER times the other at most.
+    point does not set it; nor does the one point to the right that is more than an octave away. A cliff must not
+    either: the steeper side counts for STEEPER times the other at most.
     """
     best = int(np.argmin(y))
     excess = y - y[best]
     sides = []
-    for reach in (np.array([-1.0, -2.0, -3.0]), np.array([1.0])):
+    coarse = [float(x[best + 2] - x[best])] if best + 2 < x.size and x[best + 1] - x[best] > 1.0 else []
+    for reach in (np.array([-1.0, -2.0, -3.0]), np.array([1.0, *coarse])):
         reach = reach[(x[best] + reach >= x[0]) & (x[best] + reach <= x[-1])]
         if reach.size:
             sides.append(float(np.max(np.interp(x[best] + reach, x, excess) / reach**2)))

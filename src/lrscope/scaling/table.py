@@ -24,7 +24,8 @@ Value = float | str
 class Runs:
     """Finished runs as columns (n,): `loss` lower is better, not finite = diverged; None where there is no such column.
 
-    `by` are what tells groups apart: numbers that are positive join as covariates, words only split.
+    `by` are what tells groups apart: numbers that are positive join as covariates, words only split. `metric` is what
+    the loss is called; where more of it is better, `loss` holds `ceiling` − metric.
     """
 
     lr: Floats
@@ -33,6 +34,8 @@ class Runs:
     seed: NDArray[np.generic] | None = None
     initial_loss: Floats | None = None
     by: Mapping[str, Sequence[Value]]
+    metric: str = "loss"
+    ceiling: float | None = None
 
     def __len__(self) -> int:
         return int(self.lr.size)
@@ -44,6 +47,7 @@ class Curve:
 
     batch_size: float | None
     u_curve: UCurve
+    runs: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,10 +65,26 @@ class GroupScaling:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scaling:
-    """What a table says, group by group; `covariates` are the columns that joined the groups' laws."""
+    """What a table says, group by group; `covariates` are the columns that joined the groups' laws.
+
+    `metric` and `ceiling` are as in `Runs`.
+    """
 
     groups: tuple[GroupScaling, ...]
     covariates: tuple[str, ...]
+    metric: str = "loss"
+    ceiling: float | None = None
+
+    def in_units(self, loss: float) -> float:
+        """A loss in the units of the metric: the metric itself where more of it is better."""
+        return loss if self.ceiling is None else self.ceiling - loss
+
+    def estimate_in_units(self, loss: Estimate | None) -> Estimate | None:
+        """An estimated loss in the units of the metric."""
+        if loss is None or self.ceiling is None:
+            return loss
+        ends = [None if end is None else self.ceiling - end for end in (loss.high, loss.low)]
+        return Estimate(self.ceiling - loss.value, *ends)
 
 
 def scale_runs(runs: Runs, predict: Sequence[float] = ()) -> Scaling:
@@ -89,7 +109,7 @@ def scale_runs(runs: Runs, predict: Sequence[float] = ()) -> Scaling:
     groups = [
         _group(group, fitted, best, predict) for (group, _), fitted, best in zip(split, curves, laws, strict=True)
     ]
-    return Scaling(groups=tuple(groups), covariates=covariates)
+    return Scaling(groups=tuple(groups), covariates=covariates, metric=runs.metric, ceiling=runs.ceiling)
 
 
 def scale_steps(batch_size: Floats, steps: Floats, by: Mapping[str, Sequence[Value]]) -> Scaling:
@@ -109,7 +129,7 @@ def scale_steps(batch_size: Floats, steps: Floats, by: Mapping[str, Sequence[Val
         groups.append(
             GroupScaling(group=group, curves=(), laws=(), predictions=(), next_run=None, notes=notes, steps_law=law)
         )
-    return Scaling(groups=tuple(groups), covariates=())
+    return Scaling(groups=tuple(groups), covariates=(), metric="steps")
 
 
 def _split(runs: Runs) -> list[tuple[dict[str, Value], NDArray[np.intp]]]:
@@ -135,7 +155,7 @@ def _curves(runs: Runs, rows: NDArray[np.intp]) -> tuple[Curve, ...]:
         initial = None if runs.initial_loss is None else float(np.nanmean(runs.initial_loss[at]))
         seed = None if runs.seed is None else runs.seed[at]
         curve = fit_u_curve(runs.lr[at], runs.loss[at], initial_loss=initial, seed=seed)
-        curves.append(Curve(batch_size=size, u_curve=curve))
+        curves.append(Curve(batch_size=size, u_curve=curve, runs=int(at.size)))
     return tuple(curves)
 
 

@@ -17,21 +17,31 @@ HEADROOM = 1.12
 """How far above the highest finite loss the top edge lies, where the diverged runs stand."""
 
 
-def loss_against_rate(optima: Sequence[Optimum], metric: str, *, by_schedule: bool = False) -> TopLevelChart:
+def loss_against_rate(
+    optima: Sequence[Optimum],
+    metric: str,
+    *,
+    by_schedule: bool = False,
+    lines: str = "schedule",
+    small: alt.TitleParams | None = None,
+) -> TopLevelChart:
     """The lecture's picture: the final loss against the learning rate, its fit, and the optimum with its interval.
 
     Runs that diverged, or ended above where they began, stand as crosses at the top edge.
 
     Arguments:
         optima: one per line. metric: the title of the y axis.
-        by_schedule: lines are told apart by schedule instead of by batch size.
+        by_schedule: lines are told apart by schedule instead of by batch size; `lines` is the legend's title then.
+        small: the title of a chart for a gallery, which has no legend.
     """
     sizes = [optimum.batch_size for optimum in optima]
     color = (
-        alt.Color("line:N", title="schedule", sort=[optimum.schedule for optimum in optima], legend=_ON_TOP)
+        alt.Color("line:N", title=lines, sort=[optimum.schedule for optimum in optima], legend=_ON_TOP)
         if by_schedule
         else batch_size_color(sizes)
     )
+    if small is not None:
+        color = color.legend(None)
     finite = [point.loss for optimum in optima for point in optimum.curve if _within(point.loss, optimum)]
     expected = [optimum.expected_loss.value for optimum in optima if optimum.expected_loss is not None]
     log = wants_log_scale([*finite, *expected], max((optimum.initial_loss for optimum in optima), default=1.0))
@@ -58,7 +68,8 @@ def loss_against_rate(optima: Sequence[Optimum], metric: str, *, by_schedule: bo
         .encode(tooltip=tip),
         *_optimum_marks(optima, x, y, color),
     ]
-    return alt.layer(*layers).properties(height=430)
+    chart = alt.layer(*layers)
+    return chart.properties(height=430) if small is None else chart.properties(height=190, title=small)
 
 
 _ON_TOP = alt.Legend(orient="top", direction="vertical", labelLimit=600, symbolOpacity=1)

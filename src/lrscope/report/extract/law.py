@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrscope.errors import InvalidInput
-from lrscope.scaling.batch_law import BatchLaw, predict_optimal_lr
+from lrscope.scaling.batch_law import BatchLaw, predict_many
 
 POINTS = 25
 BELOW, ABOVE = 2, 4
@@ -34,11 +34,10 @@ def law_line(laws: Sequence[BatchLaw], batch_sizes: Sequence[int]) -> tuple[LawP
         return ()
     grid = np.geomspace(max(1.0, min(batch_sizes) / BELOW), max(batch_sizes) * ABOVE, POINTS)
     try:
-        return tuple(_point(laws, float(batch_size)) for batch_size in grid)
+        best, bands = predict_many(laws[:1], grid), predict_many(laws, grid)
     except InvalidInput:
         return ()
-
-
-def _point(laws: Sequence[BatchLaw], batch_size: float) -> LawPoint:
-    band = predict_optimal_lr(laws, batch_size)
-    return LawPoint(batch_size=batch_size, lr=laws[0].predict(batch_size).value, low=band.low, high=band.high)
+    return tuple(
+        LawPoint(batch_size=float(size), lr=first.value, low=band.low, high=band.high)
+        for size, first, band in zip(grid, best, bands, strict=True)
+    )

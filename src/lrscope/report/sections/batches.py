@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lrscope.report.charts.batch_law import rate_against_batch
 from lrscope.report.charts.batches import batch_charts
@@ -13,7 +13,7 @@ from lrscope.report.markup import Cell, CellValue, Fact, lr_cell
 from lrscope.report.numbers import format_estimate, format_lr, format_number, format_seconds
 from lrscope.report.page import Page, Section
 from lrscope.report.sections.words import METRICS
-from lrscope.scaling.batch_law import predict_optimal_lr
+from lrscope.scaling.batch_law import BatchLaw, predict_optimal_lr
 from lrscope.study.result import StudyResult
 
 UNDECIDED = 0.6
@@ -35,13 +35,17 @@ def add_batch_law(page: Page, result: StudyResult) -> None:
     )
     if not result.laws:
         return
-    best = result.laws[0]
     if line:
         wanted = [min(sizes) // 2, max(sizes) * 2, max(sizes) * 4]
         rows: list[list[CellValue]] = [
             [size, lr_cell(predict_optimal_lr(result.laws, size))] for size in wanted if size >= 1
         ]
         section.table(["batch size that was not run", "predicted best learning rate"], rows)
+    add_law_table(section, result.laws)
+
+
+def add_law_table(section: Section, laws: Sequence[BatchLaw]) -> None:
+    """The laws by their weights, with formulas and parameters."""
     section.table(
         ["law", "formula", "parameters", "weight"],
         [
@@ -51,9 +55,9 @@ def add_batch_law(page: Page, result: StudyResult) -> None:
                 ", ".join(f"{name} = {format_estimate(value)}" for name, value in law.parameters.items()),
                 Cell(text=f"{law.weight:.0%}".replace("%", " %"), sort=law.weight),
             ]
-            for law in result.laws
+            for law in laws
         ],
-        highlight=0 if best.weight >= UNDECIDED else None,
+        highlight=0 if laws[0].weight >= UNDECIDED else None,
         caption="Weight: the share of the evidence that each law has among all of them.",
     )
 

@@ -1,0 +1,137 @@
+"""Runs as columns from a CSV or Parquet file, a study, or a folder of logs."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrscope.errors import InvalidInput, MissingExtra
+
+Cell = float | str
+Columns = dict[str, list[Cell]]
+
+TAIL = 0.05  # the share of a curve's last steps whose mean is its final loss
+
+
+def read_columns(path: Path) -> Columns:
+    if path.is_dir():
+        if (path / "study.db").exists():
+            return _from_study(path / "study.db")
+        return _from_logs(path)
+    suffix = path.suffix.lower()
+    if suffix == ".db":
+        return _from_study(path)
+    if suffix in (".parquet", ".pq"):
+        return _from_parquet(path)
+    if suffix in (".csv", ".tsv", ".txt"):
+        return read_csv(path)
+    raise InvalidInput(f"'{path}' is none of these: a .csv, .tsv or .parquet table, a study.db, a folder of logs.")
+
+
+def _cell(value: Any) -> Cell:
+    if value is None:
+        return math.nan
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    text = str(value).strip()
+    if not text:
+        return math.nan
+    try:
+        return float(text)
+    except ValueError:
+        return {"true": 1.0, "false": 0.0}.get(text.lower(), text)
+
+
+def read_csv(path: Path) -> Columns:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"'{path}' cannot be read as UTF-8 text: {error}.") from error
+    head = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=head.count)
+    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row]
+    if not rows:
+        return {}
+    names = [name.strip() for name in rows[0]]
+    for line, row in enumerate(rows[1:], start=2):
+        if len(row) != len(names):
+            raise InvalidInput(f"Line {line} of '{path}' has {len(row)} fields where its head has {len(names)}.")
+    return {name: [_cell(row[index]) for row in rows[1:]] for index, name in enumerate(names)}
+
+
+def _from_parquet(path: Path) -> Columns:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtra("pyarrow", "tables") from error
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"'{path}' cannot be read as Parquet: {error}.") from error
+    return {name: [_cell(value) for value in values] for name, values in table.to_pydict().items()}
+
+
+def _from_study(path: Path) -> Columns:
+    """The full runs of a study: at each batch size and schedule those of the most steps that were not cut short."""
+    query = (
+        "SELECT batch_size, peak_lr, schedule, seed, total_steps, status, initial_train_loss, initial_val_loss, "
+        "train_loss, val_loss FROM trial WHERE stop_at >= total_steps"
+    )
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        rows = connection.execute(query).fetchall()
+        connection.close()
+    except sqlite3.Error as error:
+        raise InvalidInput(f"'{path}' cannot be read as a study: {error}.") from error
+    longest: dict[tuple[int, str], int] = {}
+    for batch, _, schedule, _, steps, *_ in rows:
+        longest[batch, schedule] = max(steps, longest.get((batch, schedule), 0))
+    validated = any(row[9] is not None for row in rows)
+    columns: Columns = {name: [] for name in ("batch_size", "lr", "schedule", "seed", "loss", "initial_loss")}
+    for batch, lr, schedule, seed, steps, status, start_train, start_val, train, val in rows:
+        if steps != longest[batch, schedule]:
+            continue
+        loss = (val if validated else train) if status != "diverged" else None
+        values = (batch, lr, schedule, seed, loss, start_val if validated else start_train)
+        for name, value in zip(columns, values, strict=True):
+            columns[name].append(_cell(value))
+    return columns
+
+
+def _from_logs(path: Path) -> Columns:
+    """One run per log: its highest rate, its batch size, its final loss; from the log's name what it does not hold."""
+    from lrscope.curves.readers import read_curves
+
+    columns: Columns = {name: [] for name in ("name", "lr", "batch_size", "loss", "initial_loss")}
+    for curve in read_curves(path):
+        rate = float(np.nanmax(curve.lr)) if curve.lr is not None and np.isfinite(curve.lr).any() else None
+        named = _numbers_in_name(curve.name)
+        rate = rate if rate is not None else named.get("lr")
+        if rate is None:
+            raise InvalidInput(f"The log '{curve.name}' tells no learning rate, neither in a column nor in its name.")
+        batch = curve.batch_size if curve.batch_size is not None else named.get("batch_size")
+        tail = curve.loss[-max(1, round(TAIL * len(curve))) :]
+        final = float(curve.val_loss[-1]) if curve.val_loss is not None and len(curve.val_loss) else float(tail.mean())
+        for name, value in zip(columns, (curve.name, rate, batch, final, float(curve.loss[0])), strict=True):
+            columns[name].append(_cell(value))
+    del columns["name"]
+    if any(math.isnan(value) for value in columns["batch_size"] if isinstance(value, float)):
+        del columns["batch_size"]
+    return columns
+
+
+def _numbers_in_name(name: str) -> dict[str, float]:
+    """Rate and batch size out of a name such as `lr=0.01_bs=64`."""
+    found = {}
+    number = r"[=_-]?(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+    for key, words in (("lr", r"lr|eta|learning_rate"), ("batch_size", r"bs|batch(?:_?size)?")):
+        match = re.search(rf"(?:^|[^a-z])(?:{words}){number}", name.lower())
+        if match:
+            found[key] = float(match.group(1))
+    return found
