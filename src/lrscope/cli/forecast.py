@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -12,6 +12,8 @@ from rich.text import Text
 
 from lrscope.cli.output import print_json, stdout
 from lrscope.errors import InvalidInput
+
+CHOICES: tuple[Literal["both", "multi_power", "annealing"], ...] = ("both", "multi_power", "annealing")
 
 if TYPE_CHECKING:
     from lrscope.curves.curve import Curve
@@ -27,7 +29,7 @@ def forecast(
     peak_lr: Annotated[float | None, typer.Option(help="Its peak learning rate; default: the logs' highest.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Learn from runs of this name (with *); repeatable.")] = None,
     held_out: Annotated[list[str] | None, typer.Option(help="Keep runs of this name out, and score them.")] = None,
-    law: Annotated[str, typer.Option(help="multi_power or annealing.")] = "multi_power",
+    law: Annotated[str, typer.Option(help="multi_power, annealing, or both and their weighted mean.")] = "both",
     seed: Annotated[int, typer.Option(help="Seed of the fit's random starts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write FILE.png, .svg, .html, .csv or .json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -36,13 +38,12 @@ def forecast(
     from lrscope.cli.export import check_suffix, export
     from lrscope.cli.schedule import check_run, sampled_steps
     from lrscope.schedules.forecast import fit_loss_law
-    from lrscope.schedules.loss_law import LAWS
     from lrscope.schedules.text import parse_schedule
 
     check_suffix(out)
-    name = next((known for known in LAWS if known == law), None)
+    name = next((known for known in CHOICES if known == law), None)
     if name is None:
-        raise InvalidInput(f"--law must be one of {', '.join(LAWS)}. Got '{law}'.")
+        raise InvalidInput(f"--law must be one of {', '.join(CHOICES)}. Got '{law}'.")
     runs, others = split_runs(read_runs(log), only or [], held_out or [])
     total = max(length_of(run) for run in runs) if total_steps is None else total_steps
     peak = max(float(run.lr.max()) for run in runs) if peak_lr is None else peak_lr
@@ -125,9 +126,10 @@ def describe(fitted: FittedLaw, ahead: LossForecast, others: list[ScheduledRun])
         "schema": "lrscope/forecast/1",
         "final": ahead.final.to_json(),
         "law": {
-            "name": fitted.law.name,
-            "formula": fitted.law.formula,
-            "source": fitted.law.source,
+            "name": fitted.name,
+            "formulas": {fit.law.name: fit.law.formula for fit in fitted.fits},
+            "sources": {fit.law.name: fit.law.source for fit in fitted.fits},
+            "weights": {fit.law.name: weight for fit, weight in zip(fitted.fits, fitted.weights, strict=True)},
             "parameters": fitted.parameters,
             "fit_error": fitted.fit_error,
             "transfer_error": fitted.transfer_error,
@@ -161,7 +163,8 @@ def show(document: dict[str, Any]) -> None:
         highlight=False,
     )
     stdout.print(
-        f"{law['name']} law ({law['source']}) on {', '.join(law['runs'])}: mean fit error {law['fit_error']:.4f}",
+        f"{' and '.join(name.replace('_', '-') for name in law['weights'])} law ({'; '.join(law['sources'].values())}) "
+        f"on {', '.join(law['runs'])}: mean fit error {law['fit_error']:.4f}",
         markup=False,
         highlight=False,
     )

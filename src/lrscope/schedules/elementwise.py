@@ -60,6 +60,13 @@ def exponential(base: float, x: Steps) -> Steps:
     NumPy squares instead when the exponent is a lone 2 (a stride of zero), which has other bits than the power loop: a
     single exponent is therefore given twice.
     """
+    if base > 1.0:
+        with np.errstate(over="ignore"):  # past the largest number it is infinite, and may still be capped
+            return _raised(base, x)
+    return _raised(base, x)
+
+
+def _raised(base: float, x: Steps) -> Steps:
     if isinstance(x, float):
         return float(np.power(base, np.array((x, x)))[0])
     if x.size == 1:
