@@ -1,6 +1,6 @@
 """Train the runs that the diagnosis learns from: sweeps of nothing but the rate, each as one vectorised program.
 
-    nice -n 10 python -m benchmarks.diagnosis.make_runs --out lrscope-out/diagnosis [--sweeps 12] [--task NAME]
+    nice -n 10 python -m benchmarks.diagnosis.make_runs --out .cache/diagnosis [--first 0] [--sweeps 17] [--task NAME]
 
 One `.npz` file per sweep: `lr` (runs,), `loss` (runs, steps), `share` (steps,), the monitor's evidence (runs, measured)
 at `measured_step`, the loss of a fixed part of the training set `full_loss` (runs, evaluations) at `full_step`,
@@ -27,6 +27,8 @@ OPTIMIZERS = ("sgd", "momentum0.9", "momentum0.99", "adam", "adamw", "rmsprop")
 CENTRE = {"sgd": 0.1, "momentum0.9": 0.01, "momentum0.99": 0.001, "adam": 0.01, "adamw": 0.01, "rmsprop": 0.003}
 """The middle of the grid of rates, per optimizer; runs beyond 1/1000…1000 times the best are left out afterwards."""
 DECADES = np.linspace(-3.64, 3.64, 27)
+LONG = 14
+"""From this one on, the sweeps of the tasks that are quick to train are long: tens or hundreds of epochs."""
 MEASUREMENTS = 60
 EVALUATED = 300
 """The examples of the fixed part of the training set whose mean loss stands for the epochs' evaluations."""
@@ -52,7 +54,10 @@ def plan(task: FlatTask, index: int) -> Sweep:
     schedule = ("constant", "constant", "cosine", "constant", "linear", "step", "wsd")[(index + rng.integers(7)) % 7]
     batch = min(task.max_batch, int(2 ** rng.integers(3, 9)))
     least = max(300.0, 6000.0 / batch)  # the mean over the last 5 % of the steps names the regime: let it be a fair one
-    steps = int(round(np.exp(rng.uniform(math.log(least), math.log(max(least, task.max_steps)))) / 50) * 50)
+    most = max(least, task.max_steps)
+    if index >= LONG and task.max_steps >= 5000:
+        least, most = 8000.0, 20_000.0
+    steps = int(round(np.exp(rng.uniform(math.log(least), math.log(most))) / 50) * 50)
     warmup = float(rng.choice([0.0, 0.0, 0.05, 0.1, 0.25]))
     clip = float(rng.choice([0.0, 0.0, 0.0, 1.0])) or None
     return Sweep(task.name, OPTIMIZERS[index % 6], batch, steps, schedule, warmup, clip, index)
@@ -177,15 +182,16 @@ def train(task: FlatTask, sweep: Sweep, lr: np.ndarray) -> dict[str, np.ndarray]
 def main() -> None:
     """Make every sweep that is missing in the folder."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, default=Path("lrscope-out/diagnosis"))
-    parser.add_argument("--sweeps", type=int, default=12)
+    parser.add_argument("--out", type=Path, default=Path(".cache/diagnosis"))
+    parser.add_argument("--sweeps", type=int, default=17)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--task", action="append")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     tasks = [task for task in make_tasks() if arguments.task is None or task.name in arguments.task]
-    for index in range(arguments.sweeps):
+    for index in range(arguments.first, arguments.sweeps):
         for task in tasks:
             path = arguments.out / f"{task.name.replace(' ', '-')}-{index:02d}.npz"
             if path.exists():

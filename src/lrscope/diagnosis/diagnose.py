@@ -84,15 +84,15 @@ def ended_not_finite(curve: Curve) -> bool:
     return len(curve) > 0 and not abs(curve.loss[-1]) < LARGEST
 
 
-def decide(probabilities: NDArray[np.float64], model: Model) -> NDArray[np.int64]:
+def decide(probabilities: NDArray[np.float64], *, doubt: float, good_bonus: float) -> NDArray[np.int64]:
     """(…,) the verdict of each row of probabilities (…, 4): an index into REGIMES, or 4 for inconclusive.
 
     Alarms on good runs cost most: *good* is taken where its probability, times the model's `good_bonus`, is the
     largest; where the largest probability stays below `doubt`, nothing is.
     """
-    weighted = probabilities * np.where(np.array(REGIMES) == "good", model.good_bonus, 1.0)
+    weighted = probabilities * np.where(np.array(REGIMES) == "good", good_bonus, 1.0)
     verdict = weighted.argmax(-1)
-    return np.where(probabilities.max(-1) < model.doubt, len(REGIMES), verdict)
+    return np.where(probabilities.max(-1) < doubt, len(REGIMES), verdict)
 
 
 def diagnose(curve: Curve, *, variant: str | None = None) -> Diagnosis:
@@ -119,7 +119,7 @@ def diagnose(curve: Curve, *, variant: str | None = None) -> Diagnosis:
     model = load_model(variant)
     features = feature_vector(curve, shape, variant)
     probabilities = model.probabilities(features)
-    index = int(decide(probabilities, model))
+    index = int(decide(probabilities, doubt=model.doubt, good_bonus=model.good_bonus))
     verdict: Verdict = REGIMES[index] if index < len(REGIMES) else "inconclusive"
     covered = _covered(curve)
     if covered < SHORTEST_SHARE and verdict != "very_high":

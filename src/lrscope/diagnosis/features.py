@@ -32,14 +32,24 @@ def end_to_initial(s: Shape) -> float:
     return _log_ratio(max(s.end, 0.0), s.initial, 3.0) if s.initial > 0 else 0.0
 
 
+def learned_little(s: Shape) -> float:
+    """(level) 1 where the run ends at its initial loss or above, sloping to 0 at 0.8 of it."""
+    return float(np.clip((s.end / s.initial - 0.80) / 0.20, 0.0, 1.0)) if s.initial > 0 else 0.0
+
+
 def learned_nothing(s: Shape) -> float:
-    """(level) 1 where the run ends at 0.95 of its initial loss or above, sloping to 0 at 0.85."""
-    return float(np.clip((s.end / s.initial - 0.85) / 0.10, 0.0, 1.0)) if s.initial > 0 else 0.0
+    """(level) 1 where the run ends at 0.97 of its initial loss or above, sloping steeply to 0 at 0.93."""
+    return float(np.clip((s.end / s.initial - 0.93) / 0.04, 0.0, 1.0)) if s.initial > 0 else 0.0
 
 
 def room_left(s: Shape) -> float:
     """(level) log10 of the most that is left to gain, as a share of the drop so far: small = nothing better exists."""
     return _log_ratio(max(s.end, 0.0), max(s.initial - s.end, 0.0)) if s.initial > 0 else 0.5
+
+
+def nearly_zero(s: Shape) -> float:
+    """(level) 1 where the run ends below 2 % of its initial loss, sloping to 0 at 10 %: little better can exist."""
+    return float(np.clip((0.10 - s.end / s.initial) / 0.08, 0.0, 1.0)) if s.initial > 0 else 0.0
 
 
 def rebound(s: Shape) -> float:
@@ -50,6 +60,21 @@ def rebound(s: Shape) -> float:
 def highest(s: Shape) -> float:
     """How far the highest window lies above the initial loss, in drops (log10(1 + x)): the loss shot up."""
     return float(np.clip(np.log10(1 + max(0.0, max(s.linear.max(), s.log.max()) - s.initial) / s.scale), 0.0, 2.0))
+
+
+def early_peak(s: Shape) -> float:
+    """How far the first 5 % of the run rise above the initial loss, in drops (log10(1 + x)): a start too fast."""
+    return _above_start(s, s.time <= 0.05)
+
+
+def late_level(s: Shape) -> float:
+    """How far the middle of the second half lies above the lowest window, in drops (log10(1 + x))."""
+    return float(np.log10(1 + min(99.0, max(0.0, (np.median(s.linear[20:]) - s.linear.min()) / s.scale))))
+
+
+def _above_start(s: Shape, inside: NDArray[np.bool_]) -> float:
+    top = float(s.loss[inside].max()) if inside.any() else s.initial
+    return float(np.log10(1 + min(99.0, max(0.0, (top - s.initial) / s.scale))))
 
 
 # --- when it fell ---
@@ -105,6 +130,29 @@ def _slope(s: Shape, start: float, stop: float) -> float:
 def curvature(s: Shape) -> float:
     """The end's slope over the middle's, in log time (log10): above 0 the fall speeds up, below 0 it levels off."""
     return _log_ratio(max(end_slope(s), 1e-3), max(middle_slope(s), 1e-3), 1.5)
+
+
+def lowest_time(s: Shape) -> float:
+    """The share of the run at which the lowest window lies: 1 where the loss was still falling."""
+    return (int(np.argmin(s.linear)) + 1) / len(s.linear)
+
+
+def trend(s: Shape) -> float:
+    """How sure the fall of the second half is: its slope over the slope's standard error, squeezed by asinh."""
+    late = s.linear[20:]
+    x = np.arange(len(late)) - 0.5 * (len(late) - 1)
+    slope = float((x * late).sum() / (x * x).sum())
+    rest = late - late.mean() - slope * x
+    error = float(np.sqrt((rest * rest).sum() / (len(late) - 2) / (x * x).sum()))
+    return float(np.arcsinh(np.clip(-slope / max(error, 1e-9 * s.scale), -1e3, 1e3)))
+
+
+def power(s: Shape) -> float:
+    """(level) minus the slope of log loss in log time over the last factor 3: the power with which the loss falls."""
+    late = s.log[LOG_TIME > 0.3]
+    if late.min() <= 0 or s.initial <= 0:
+        return 0.0
+    return float(np.clip(-np.polyfit(np.log(LOG_TIME[LOG_TIME > 0.3]), np.log(late), 1)[0], -0.5, 1.5))
 
 
 # --- how it bounces ---
@@ -168,12 +216,8 @@ def memory(s: Shape) -> float:
 
 
 LOSS_FEATURES: tuple[Callable[[Shape], float], ...] = (
-    end_to_initial, learned_nothing, room_left, rebound, highest, half_time, most_time, last_half, last_quarter,
-    end_slope, middle_slope, early_slope, curvature, window_noise, noise_growth, point_noise, noise_to_level,
-    slow_noise, point_noise_growth, spikes, memory,
+    end_to_initial, learned_little, learned_nothing, nearly_zero, room_left, rebound, highest, early_peak, late_level,
+    half_time, most_time, last_half, last_quarter, end_slope, middle_slope, early_slope, curvature, lowest_time,
+    trend, power, window_noise, noise_growth, point_noise, noise_to_level, slow_noise, point_noise_growth, spikes,
+    memory,
 )  # fmt: skip
-
-
-def loss_features(shape: Shape) -> FloatArray:
-    """(features,) what the loss alone shows, in the order of `LOSS_FEATURES`."""
-    return np.array([feature(shape) for feature in LOSS_FEATURES])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -12,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrscope.curves.curve import Curve
-from lrscope.diagnosis.evidence import MONITOR_FEATURES, RATE_FEATURES, Record, has_monitor, has_rate
+from lrscope.diagnosis.evidence import (
+    GRADIENT_FEATURES,
+    MONITOR_FEATURES,
+    RATE_FEATURES,
+    Record,
+    has_gradient,
+    has_monitor,
+    has_rate,
+)
 from lrscope.diagnosis.features import LOSS_FEATURES
 from lrscope.diagnosis.shape import Shape
 
@@ -68,29 +77,38 @@ class Model:
         return np.asarray(parts.reshape(1 + len(self.knots), -1).sum(0))
 
 
+GROUPS: dict[str, tuple[Callable[[Record], float], ...]] = {
+    "lr": RATE_FEATURES,
+    "gradient": GRADIENT_FEATURES,
+    "monitor": MONITOR_FEATURES,
+}
+"""What may be logged beside the loss, each group with those before it."""
+
 VARIANTS = {
     "loss": tuple(f.__name__ for f in LOSS_FEATURES),
     "lr": tuple(f.__name__ for f in (*LOSS_FEATURES, *RATE_FEATURES)),
-    "monitor": tuple(f.__name__ for f in (*LOSS_FEATURES, *RATE_FEATURES, *MONITOR_FEATURES)),
+    "gradient": tuple(f.__name__ for f in (*LOSS_FEATURES, *RATE_FEATURES, *GRADIENT_FEATURES)),
+    "monitor": tuple(f.__name__ for f in (*LOSS_FEATURES, *RATE_FEATURES, *GRADIENT_FEATURES, *MONITOR_FEATURES)),
 }
-"""What each variant of the model reads: the loss alone; with the learning rate; with the monitor's evidence too."""
+"""What each variant of the model reads: the loss alone; with the rate; the gradient norms; the monitor's series."""
 
 
 def variant_of(curve: Curve) -> str:
     """The richest variant that the curve has the series for."""
     if has_monitor(curve):
         return "monitor"
-    return "lr" if has_rate(curve) else "loss"
+    if not has_rate(curve):
+        return "loss"
+    return "gradient" if has_gradient(curve) else "lr"
 
 
 def feature_vector(curve: Curve, shape: Shape, variant: str) -> FloatArray:
     """(features,) what the variant reads of the curve, in the order of `VARIANTS`."""
     values = [feature(shape) for feature in LOSS_FEATURES]
     record = Record(curve=curve, shape=shape)
-    if variant != "loss":
-        values += [feature(record) for feature in RATE_FEATURES]
-    if variant == "monitor":
-        values += [feature(record) for feature in MONITOR_FEATURES]
+    for features in GROUPS.values():
+        if len(values) < len(VARIANTS[variant]):
+            values += [feature(record) for feature in features]
     return np.array(values, dtype=np.float64)
 
 

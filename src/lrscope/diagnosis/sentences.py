@@ -10,11 +10,40 @@ def _times(log_value: float) -> str:
     return f"{value:.2g}"
 
 
+def _percent(log_value: float) -> str:
+    return f"{100.0 * 10.0 ** min(log_value, 2.0):.2g} %"
+
+
 SENTENCES: dict[str, Callable[[float], str]] = {
     "end_to_initial": lambda v: f"The final loss is {_times(v)} times the initial loss.",
     "learned_nothing": lambda v: (
         "The loss ends about where it began." if v > 0.5 else "The loss ends well below where it began."
     ),
+    "learned_little": lambda v: (
+        "The loss ends near where it began." if v > 0.3 else "The loss ends well below where it began."
+    ),
+    "nearly_zero": lambda v: (
+        "The loss is nearly zero: little better can exist." if v > 0.5 else "The loss is still well above zero."
+    ),
+    "early_peak": lambda v: (
+        f"In its first 5 % the loss shot up by {10**v - 1:.2g} falls."
+        if v > 0.01
+        else "The loss did not shoot up in its first 5 %."
+    ),
+    "late_level": lambda v: (
+        f"The second half of the run stays {10**v - 1:.2g} falls above the lowest level reached."
+        if v > 0.005
+        else "The second half of the run stays at the lowest level reached."
+    ),
+    "lowest_time": lambda v: f"The loss was lowest {v:.0%} of the way through the run.",
+    "trend": lambda v: (
+        "The loss falls clearly through the second half."
+        if v > 1.5
+        else "The loss rises clearly through the second half."
+        if v < -1.5
+        else "The second half shows no clear fall beyond its own bouncing."
+    ),
+    "power": lambda v: f"At the end the loss falls as time to the power of {-v:.2f}.",
     "room_left": lambda v: f"What is left above zero is {_times(v)} times what the loss has already lost.",
     "rebound": lambda v: (
         f"The loss ends {v:.0%} of its fall above its lowest level."
@@ -57,6 +86,12 @@ SENTENCES: dict[str, Callable[[float], str]] = {
         f"While the rate was near its peak, the loss fell by {v:.1%} of its fall per tenfold of time."
     ),
     "usual_rate": lambda v: f"The peak rate is {_times(v)} times a middling rate for this kind of optimizer.",
+    "rate_times_steps": lambda v: f"The rates add up to {_times(v)} steps at a middling rate.",
+    "planned_left": lambda v: (
+        f"{v:.0%} of the planned run is still to come." if v > 0.005 else "The log covers all of the planned run."
+    ),
+    "bounce": lambda v: f"By its gradient norms, bouncing keeps the loss {_percent(v)} of its fall above the minimum.",
+    "gradient_reach": lambda v: f"By the first gradients, the updates could have won {_times(v)} times the fall made.",
     "alpha_late": lambda v: (
         f"On its own batch a step goes to α = {v:.2f} (−1 stays, 0 reaches the minimum, above 1 climbs)."
     ),
@@ -70,6 +105,7 @@ SENTENCES: dict[str, Callable[[float], str]] = {
     "turning_early": lambda v: f"Early on, one step turned the gradient by 1 − cosine = {_times(v)}.",
     "travel": lambda v: f"A random walk of these updates would cover {_times(v)} times the weights.",
     "journey": lambda v: f"The updates add up to {_times(v)} times the weights.",
+    "longer_steps": lambda v: f"Steps as long as one batch allows would bring about {v:.1%} of the fall more.",
     "gradient_fall": lambda v: f"The gradient norm at the end is {_times(v)} times that at the start.",
 }
 """A sentence for each feature, true of its value whatever the verdict."""

@@ -69,6 +69,12 @@ def window_means(time: FloatArray, values: FloatArray, edges: FloatArray, first:
     return means
 
 
+def _initial(loss: FloatArray) -> float:
+    """The loss before training: the mean of the first 0.2 % of the points, or the first alone where they shoot up."""
+    first = loss[: max(1, round(0.002 * len(loss)))]
+    return float(first.mean() if first.max() < first[0] + 0.5 * abs(first[0]) else first[0])
+
+
 def make_shape(curve: Curve) -> Shape | None:
     """The shape of a curve, or None where fewer than three points are finite."""
     finite = np.isfinite(curve.loss) & (np.abs(curve.loss) < LARGEST)
@@ -83,7 +89,7 @@ def make_shape(curve: Curve) -> Shape | None:
         known = np.isfinite(curve.lr)
         lr = np.interp(step, curve.step[known], curve.lr[known])
         share = lr / lr.max() if lr.max() > 0 else None
-    initial = float(loss[: max(1, round(0.002 * len(loss)))].mean())
+    initial = _initial(loss)
     linear = window_means(time, loss, np.linspace(0.0, 1.0, LINEAR_WINDOWS + 1), initial)
     log = window_means(time, loss, np.r_[10.0**-LOG_DECADES, LOG_TIME], initial)
     drop = initial - float(linear.min())

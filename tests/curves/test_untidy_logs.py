@@ -1,0 +1,197 @@
+"""Logs as people have them: whole records are kept, and what was left out or mended is said in the notes."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lrscope.curves.curve import Curve
+from lrscope.curves.readers import read_curves
+from lrscope.errors import InvalidInput
+
+
+def read_one(path: Path, text: str) -> Curve:
+    path.write_text(text, encoding="utf-8")
+    (curve,) = read_curves(path)
+    return curve
+
+
+def said(curve: Curve, words: str) -> bool:
+    return any(words in note for note in curve.notes)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "value"),
+    [
+        ("nan", math.nan), ("NaN", math.nan), ("NAN", math.nan), ("-nan", math.nan), ("-nan(ind)", math.nan),
+        ("1.#QNAN", math.nan), ("inf", math.inf), ("Infinity", math.inf), ("-Infinity", -math.inf),
+        ("1.#INF", math.inf), ("+inf", math.inf), ("tensor(nan)", math.nan), ("∞", math.inf), ("1e999", math.inf),
+    ],
+)  # fmt: skip
+def test_every_spelling_of_nan_and_infinity(spelling: str, value: float, tmp_path: Path) -> None:
+    curve = read_one(tmp_path / "log.csv", f"step,loss\n0,2.5\n1,{spelling}\n2,2.0\n")
+    np.testing.assert_array_equal(curve.loss, [2.5, value, 2.0])
+
+
+@pytest.mark.parametrize("spelling", ["NaN", "nan", "Infinity", "-inf", "1.#INF", '"NaN"'])
+def test_nan_and_infinity_in_json_lines(spelling: str, tmp_path: Path) -> None:
+    curve = read_one(tmp_path / "log.jsonl", f'{{"step": 0, "loss": 2.5}}\n{{"step": 1, "loss": {spelling}}}\n')
+    assert curve.step.tolist() == [0, 1]
+    assert not math.isfinite(curve.loss[1])
+
+
+def test_a_diverged_cell_left_empty_is_nan(tmp_path: Path) -> None:
+    curve = read_one(tmp_path / "log.csv", "step,loss,lr\n0,2.5,0.1\n1,2.0,0.1\n2,,0.1\n3,,0.1\n")
+    np.testing.assert_array_equal(curve.loss, [2.5, 2.0, math.nan, math.nan])
+    assert said(curve, "2 empty cells of 'loss' are read as NaN")
+
+
+def test_a_torn_tail(tmp_path: Path) -> None:
+    curve = read_one(tmp_path / "log.csv", "step,loss,lr\n0,2.50,0.1\n1,2.25,0.1\n2,2.")
+    assert curve.step.tolist() == [0, 1]
+    assert said(curve, "the last line is cut off and is left out")
+    curve = read_one(tmp_path / "log.jsonl", '{"step": 0, "loss": 2.5}\n{"step": 1, "loss": 2.2}\n{"step": 2, "lo')
+    assert curve.step.tolist() == [0, 1]
+    assert said(curve, "the last line is cut off and is left out")
+
+
+def test_steps_out_of_order_and_written_again(tmp_path: Path) -> None:
+    curve = read_one(tmp_path / "log.csv", "step,loss\n0,5\n2,3\n1,4\n3,2\n3,1\n")
+    assert curve.step.tolist() == [0, 1, 2, 3]
+    assert curve.loss.tolist() == [5, 4, 3, 1]
+    assert said(curve, "written again: the last value counts")
+
+
+def test_a_restarted_run_goes_on_from_where_it_began_anew(tmp_path: Path) -> None:
+    first = "".join(f"{k},{10 - k}\n" for k in range(8))
+    second = "".join(f"{k},{20 - k}\n" for k in range(5, 12))
+    curve = read_one(tmp_path / "log.csv", "step,loss\n" + first + second)
+    assert curve.step.tolist() == list(range(12))
+    assert curve.loss[4:7].tolist() == [6, 15, 14]
+    assert said(curve, "restarted 1 time: 3 values of the loss from before are left out")
+
+
+def test_training_and_validation_in_rows_of_their_own(tmp_path: Path) -> None:
+    rows = "0,train,2.5\n0,val,2.6\n1,train,2.0\n1,val,2.2\n"
+    curve = read_one(tmp_path / "log.csv", "step,split,loss\n" + rows)
+    assert curve.loss.tolist() == [2.5, 2.0]
+    assert curve.val_loss is not None
+    assert curve.val_loss.tolist() == [2.6, 2.2]
+
+
+def test_rows_without_a_whole_line_or_a_number_are_counted(tmp_path: Path) -> None:
+    curve = read_one(tmp_path / "log.csv", "step,loss\n0,2.5\n1\n2,oops\n3,2.0\nstep,loss\n4,1.9\n")
+    assert curve.step.tolist() == [0, 3, 4]
+    assert said(curve, "1 rows do not have 2 cells")
+    assert said(curve, "1 cells of 'loss' are no numbers")
+    assert said(curve, "the header comes 2 times")
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("Iteration;Train Loss;Learning Rate", "{};{};0.1"),
+        ("iter\ttraining_loss\tlr", "{}\t{}\t0.1"),
+        ("global_step,train/loss,train/learning_rate", "{},{},0.1"),
+        ("epoch,loss,learning_rate", "{},{},0.1"),
+        ("Step,Value,lr", "{},{},0.1"),
+    ],
+)
+def test_column_names_in_use(header: str, row: str, tmp_path: Path) -> None:
+    if header.startswith("Step,Value"):
+        header, row = "Wall time,Step,Value", "1.7e9,{},{}"  # the export of TensorBoard's page
+    text = "\n".join([header, *(row.format(k, 2.5 - k / 10) for k in range(4))]) + "\n"
+    curve = read_one(tmp_path / "log.csv", text)
+    assert curve.step.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(curve.loss, [2.5, 2.4, 2.3, 2.2])
+    if "rate" in header.lower() or "lr" in header:
+        np.testing.assert_array_equal(curve.lr, [0.1] * 4)
+
+
+def test_charts_exported_from_wandb(tmp_path: Path) -> None:
+    header = (
+        '"Step","fast - loss","fast - loss__MIN","fast - loss__MAX","slow - loss","slow - loss__MIN","slow - loss__MAX"'
+    )
+    rows = [f'"{k}","{2 - k / 8}","0","9","{2 - k / 16}","0","9"' for k in range(4)]
+    path = tmp_path / "export.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    curves = {curve.name: curve.loss.tolist() for curve in read_curves(path)}
+    assert curves == {"export/fast": [2.0, 1.875, 1.75, 1.625], "export/slow": [2.0, 1.9375, 1.875, 1.8125]}
+
+
+def test_history_exported_from_wandb(tmp_path: Path) -> None:
+    rows = ["_step,_runtime,_timestamp,loss,lr", *(f"{k},{k * 0.5},{1.7e9 + k},{2 - k / 8},0.1" for k in range(4))]
+    curve = read_one(tmp_path / "history.csv", "\n".join(rows) + "\n")
+    assert curve.step.tolist() == [0, 1, 2, 3]
+    assert curve.lr is not None
+    summary = tmp_path / "wandb-history.jsonl"
+    curve = read_one(summary, "".join(json.dumps({"_step": k, "train/loss": 2 - k / 8}) + "\n" for k in range(4)))
+    assert curve.loss.tolist() == [2.0, 1.875, 1.75, 1.625]
+
+
+class _Trap:
+    """What a pickle would run on being loaded."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (_spring, ("sprung",))
+
+
+SPRUNG: list[str] = []
+
+
+def _spring(word: str) -> None:
+    SPRUNG.append(word)
+
+
+@pytest.mark.parametrize(
+    "name", ["log.csv", "log.jsonl", "log.json", "log.pkl", "events.out.tfevents.1", "trainer_state.json"]
+)
+def test_nothing_is_unpickled_or_executed(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(pickle.dumps({"loss": _Trap()}))
+    with pytest.raises(InvalidInput, match="Accepted are"):
+        read_curves(path)
+    code = "__import__('os').environ.update(SPRUNG='1')"
+    (tmp_path / "code.csv").write_text(f'step,loss\n0,"{code}"\n1,"=cmd|calc"\n2,2.0\n3,1.0\n4,0.5\n5,0.2\n')
+    (curve,) = read_curves(tmp_path / "code.csv")
+    assert curve.loss.tolist() == [2.0, 1.0, 0.5, 0.2]
+    assert said(curve, "2 cells of 'loss' are no numbers")
+    assert SPRUNG == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deep.json", b"[" * 100_000),
+        ("deep.jsonl", b'{"a":' * 100_000 + b"\n"),
+        ("bomb.csv", b"step,loss\n" + b"9" * 200_000 + b",1\n"),
+        ("zeros.db", b"SQLite format 3\x00" + bytes(4096)),
+        ("header.wandb", b":W&B\x00\x00\x00" + b"\xff" * 1000),
+        ("length.tfevents.1", b"\xff" * 64),
+    ],
+)
+def test_hostile_files_are_refused_in_one_sentence(name: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    try:
+        curves = read_curves(path)
+    except InvalidInput as refusal:
+        message = str(refusal)
+        assert name in message and "\n" not in message and len(message) < 700  # noqa: PT018
+    else:
+        assert all(len(curve) for curve in curves)
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="There is no file or folder"):
+        read_curves(tmp_path / "missing.csv")
+    with pytest.raises(InvalidInput, match="No training log was found in the folder"):
+        read_curves(tmp_path)
+    (tmp_path / "log.csv").write_text("step,accuracy\n0,0.5\n1,0.6\n")
+    with pytest.raises(InvalidInput, match="no column of losses among 'step', 'accuracy'"):
+        read_curves(tmp_path / "log.csv")
