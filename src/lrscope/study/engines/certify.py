@@ -66,7 +66,7 @@ def _turned(members: Sequence[Any], places: int) -> list[Any]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Member:
-    """A member's first updates: the losses (updates,), and every gradient on the way, and the weights after it.
+    """A member's first updates: (updates,) losses, every gradient on the way, weights and optimizer at the end.
 
     Gradients, because a learning rate hides from the weights what differs in a gradient's last bit.
     """
@@ -92,6 +92,7 @@ def _train(programs: Programs, trials: Sequence[Trial]) -> list[_Member]:
             stack.descend(step, gradients)
             losses.append(loss)
             numbers += [*gradients, row_norms(gradients)]
+    numbers += stack.optimizer.memory
     states = [[value.clone() for value in stack.load(member).state_dict().values()] for member in range(len(trials))]
     return [
         _Member(

@@ -80,7 +80,7 @@ class Stack:
             [torch.stack([value[name].detach() for value in values]) for name in names]
             for names in (programs.trainable, programs.frozen, programs.buffers)
         )
-        self._optimizer = StackedGroups(
+        self.optimizer = StackedGroups(
             [bench.make_optimizer(model, trial.peak_lr) for model, trial in zip(models, trials, strict=True)],
             [dict(models[0].named_parameters())[name] for name in programs.trainable],
         )
@@ -126,7 +126,7 @@ class Stack:
         if clip is not None:
             factors = (clip / (row_norms(gradients) + 1e-6)).clamp(max=1.0)
             gradients = [gradient * _column(factors, gradient) for gradient in gradients]
-        self._optimizer.step(self._trainable, gradients, self._shares[step, self._rows])
+        self.optimizer.step(self._trainable, gradients, self._shares[step, self._rows])
 
     @torch.no_grad()
     def load(self, member: int) -> torch.nn.Module:
@@ -147,7 +147,7 @@ class Stack:
                 [tensor.index_select(0, chosen) for tensor in tensors]
                 for tensors in (self._trainable, self._frozen, self._buffers)
             )
-            self._optimizer.keep(chosen)
+            self.optimizer.keep(chosen)
         self._rows = rows
         self._index = torch.tensor(rows, dtype=torch.int64, device=self._bench.device)
 

@@ -1,7 +1,7 @@
 """PyTorch's optimizers for a stack of members, each at its own learning rate.
 
-Only correctly rounded operations (+ − × ÷ √), one at a time: a fused multiply-add may be used in the body of a vector
-loop and not in its tail, and then a member's numbers would depend on where in the stack it stands.
+Everything is done in place, or in memory that is kept: a stack's temporary results are large enough for the allocator
+to fetch them from the system anew at every update, which would take longer than the arithmetic.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class StackedOptimizer(ABC):
         """
         self.updates += 1
         if self.settings.get("maximize"):
-            gradients = _neg(gradients)
+            gradients = self._copied("ascent", gradients)
+            torch._foreach_neg_(gradients)
         self._step(parameters, gradients, lr)
 
     def keep(self, rows: torch.Tensor) -> None:
@@ -60,6 +61,20 @@ class StackedOptimizer(ABC):
             self.memory[name] = [torch.zeros_like(tensor) for tensor in like]
         return self.memory[name]
 
+    def _copied(self, name: str, tensors: Tensors) -> Tensors:
+        """A copy that may be written to, in memory that is kept."""
+        copy = self._remember(name, tensors)
+        torch._foreach_copy_(copy, tensors)
+        return copy
+
+    def _decayed(self, parameters: Tensors, gradients: Tensors) -> Tensors:
+        """The gradients with that of weight decay, ½λ‖θ‖², in them."""
+        if not self.settings["weight_decay"]:
+            return gradients
+        decayed = self._copied("decayed", gradients)
+        torch._foreach_add_(decayed, parameters, alpha=self.settings["weight_decay"])
+        return decayed
+
 
 class StackedSGD(StackedOptimizer):
     """`torch.optim.SGD`: momentum, dampening, Nesterov, weight decay."""
@@ -67,17 +82,20 @@ class StackedSGD(StackedOptimizer):
     options = frozenset({"momentum", "dampening", "weight_decay", "nesterov", "maximize"})
 
     def _step(self, parameters: Tensors, gradients: Tensors, lr: FloatArray) -> None:
-        momentum, decay = self.settings["momentum"], self.settings["weight_decay"]
-        if decay:
-            gradients = _add(gradients, _scaled(parameters, decay))
+        momentum = self.settings["momentum"]
+        gradients = self._decayed(parameters, gradients)
         if momentum:
             buffer = self._remember("momentum", gradients)
             if self.updates == 1:
                 torch._foreach_copy_(buffer, gradients)
             else:
                 torch._foreach_mul_(buffer, momentum)
-                torch._foreach_add_(buffer, _scaled(gradients, 1 - self.settings["dampening"]))
-            gradients = _add(gradients, _scaled(buffer, momentum)) if self.settings["nesterov"] else buffer
+                torch._foreach_add_(buffer, gradients, alpha=1 - self.settings["dampening"])
+            if self.settings["nesterov"]:
+                gradients = self._copied("direction", gradients)
+                torch._foreach_add_(gradients, buffer, alpha=momentum)
+            else:
+                gradients = buffer
         _descend(parameters, gradients, lr)
 
 
@@ -88,18 +106,22 @@ class StackedAdam(StackedOptimizer):
 
     def _step(self, parameters: Tensors, gradients: Tensors, lr: FloatArray) -> None:
         beta1, beta2 = (float(beta) for beta in self.settings["betas"])
-        decay = self.settings["weight_decay"]
-        if decay and self.settings.get("decoupled_weight_decay"):
-            _shrink(parameters, 1 - lr * decay)
-        elif decay:
-            gradients = _add(gradients, _scaled(parameters, decay))
+        if self.settings.get("decoupled_weight_decay"):
+            _shrink(parameters, 1 - lr * self.settings["weight_decay"])
+        else:
+            gradients = self._decayed(parameters, gradients)
         first, second = self._remember("first", gradients), self._remember("second", gradients)
-        _average(first, gradients, beta1)
-        _average(second, _squared(gradients), beta2)
-        scale = list(torch._foreach_sqrt(second))
-        torch._foreach_div_(scale, (1 - beta2**self.updates) ** 0.5)
-        torch._foreach_add_(scale, self.settings["eps"])
-        _descend(parameters, _divided(first, scale), lr / (1 - beta1**self.updates))
+        torch._foreach_lerp_(first, gradients, 1 - beta1)
+        torch._foreach_mul_(second, beta2)
+        torch._foreach_addcmul_(second, gradients, gradients, 1 - beta2)
+        # √(v / c) + ε with both sides times √c, where c corrects the bias of v
+        correction = (1 - beta2**self.updates) ** 0.5
+        direction = self._copied("direction", second)
+        torch._foreach_sqrt_(direction)
+        torch._foreach_add_(direction, self.settings["eps"] * correction)
+        torch._foreach_reciprocal_(direction)
+        torch._foreach_mul_(direction, first)
+        _descend(parameters, direction, lr * correction / (1 - beta1**self.updates))
 
 
 class StackedRMSprop(StackedOptimizer):
@@ -108,19 +130,20 @@ class StackedRMSprop(StackedOptimizer):
     options = frozenset({"alpha", "eps", "weight_decay", "momentum", "centered", "maximize"})
 
     def _step(self, parameters: Tensors, gradients: Tensors, lr: FloatArray) -> None:
-        alpha, momentum, decay = self.settings["alpha"], self.settings["momentum"], self.settings["weight_decay"]
-        if decay:
-            gradients = _add(gradients, _scaled(parameters, decay))
+        alpha, momentum = self.settings["alpha"], self.settings["momentum"]
+        gradients = self._decayed(parameters, gradients)
         square = self._remember("square", gradients)
-        _average(square, _squared(gradients), alpha)
-        variance = square
+        torch._foreach_mul_(square, alpha)
+        torch._foreach_addcmul_(square, gradients, gradients, 1 - alpha)
+        direction = self._copied("direction", square)
         if self.settings["centered"]:
             mean = self._remember("mean", gradients)
-            _average(mean, gradients, alpha)
-            variance = _add(square, _neg(_squared(mean)))
-        scale = list(torch._foreach_sqrt(variance))
-        torch._foreach_add_(scale, self.settings["eps"])
-        direction = _divided(gradients, scale)
+            torch._foreach_lerp_(mean, gradients, 1 - alpha)
+            torch._foreach_addcmul_(direction, mean, mean, -1)
+        torch._foreach_sqrt_(direction)
+        torch._foreach_add_(direction, self.settings["eps"])
+        torch._foreach_reciprocal_(direction)
+        torch._foreach_mul_(direction, gradients)
         if momentum:
             buffer = self._remember("momentum", gradients)
             torch._foreach_mul_(buffer, momentum)
@@ -139,9 +162,12 @@ class StackedLion(StackedOptimizer):
         if self.settings["weight_decay"]:
             _shrink(parameters, 1 - lr * self.settings["weight_decay"])
         average = self._remember("average", gradients)
-        direction = torch._foreach_sign(_add(_scaled(average, beta1), _scaled(gradients, 1 - beta1)))
-        _descend(parameters, list(direction), lr)
-        _average(average, gradients, beta2)
+        direction = self._copied("direction", average)
+        torch._foreach_lerp_(direction, gradients, 1 - beta1)
+        for tensor in direction:
+            tensor.sign_()
+        _descend(parameters, direction, lr)
+        torch._foreach_lerp_(average, gradients, 1 - beta2)
 
 
 class StackedGroups:
@@ -170,6 +196,12 @@ class StackedGroups:
         """One update at (members,) shares of the peak learning rates."""
         for (optimizer, indices), peaks in zip(self._groups, self._peaks, strict=True):
             optimizer.step([parameters[i] for i in indices], [gradients[i] for i in indices], peaks * shares)
+
+    @property
+    def memory(self) -> Tensors:
+        """All that the optimizers remember, (members, …) each."""
+        kept = [tensors for optimizer, _ in self._groups for tensors in optimizer.memory.values()]
+        return [tensor for tensors in kept for tensor in tensors]
 
     def keep(self, rows: torch.Tensor) -> None:
         """Go on with some members only: (kept,) their rows."""
@@ -212,15 +244,10 @@ def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name not in _HOW}
 
 
-def _average(average: Tensors, values: Tensors, keep: float) -> None:
-    """average ← keep · average + (1 − keep) · values."""
-    torch._foreach_mul_(average, keep)
-    torch._foreach_add_(average, _scaled(values, 1 - keep))
-
-
 def _descend(parameters: Tensors, direction: Tensors, lr: FloatArray) -> None:
     """θ ← θ − η · direction."""
-    torch._foreach_sub_(parameters, list(torch._foreach_mul(direction, _columns(lr, parameters))))
+    for parameter, vector, rate in zip(parameters, direction, _columns(lr, parameters), strict=True):
+        parameter.addcmul_(vector, rate, value=-1)
 
 
 def _shrink(parameters: Tensors, factors: FloatArray) -> None:
@@ -237,23 +264,3 @@ def _columns(values: FloatArray, like: Iterable[torch.Tensor]) -> Tensors:
             column = torch.from_numpy(values).to(tensor.device, tensor.dtype)
         columns.append(column.view(-1, *[1] * (tensor.dim() - 1)))
     return columns
-
-
-def _add(first: Tensors, second: Tensors) -> Tensors:
-    return list(torch._foreach_add(first, second))
-
-
-def _scaled(tensors: Tensors, factor: float) -> Tensors:
-    return list(torch._foreach_mul(tensors, factor))
-
-
-def _divided(numerators: Tensors, denominators: Tensors) -> Tensors:
-    return list(torch._foreach_div(numerators, denominators))
-
-
-def _squared(tensors: Tensors) -> Tensors:
-    return list(torch._foreach_mul(tensors, tensors))
-
-
-def _neg(tensors: Tensors) -> Tensors:
-    return list(torch._foreach_neg(tensors))
