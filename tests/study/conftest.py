@@ -65,6 +65,6 @@ def study_here() -> Callable[..., StudyResult]:
     """A study in this process, without workers."""
 
     def study(task: Task | str, **options: Any) -> StudyResult:
-        return run_study(task, **({"executor": "serial", "seeds": 2} | options))
+        return run_study(task, **({"executor": "serial", "engine": "loop", "seeds": 2} | options))
 
     return study

@@ -120,7 +120,7 @@ def test_a_study_goes_on_where_max_runs_cut_it_short(
 
 def test_workers_give_the_same_study_as_none(study_here: Study, reference: Callable[[str], str]) -> None:
     alone = study_here(reference("unseeded"), batch_sizes=[32])
-    together = run_study(reference("unseeded"), batch_sizes=[32], seeds=2, executor="local", workers=2)
+    together = run_study(reference("unseeded"), batch_sizes=[32], seeds=2, executor="local", engine="loop", workers=2)
     assert answers(together) == answers(alone)
     assert all(a.loss.tobytes() == b.loss.tobytes() for a, b in zip(alone.trials, together.trials, strict=True))
 

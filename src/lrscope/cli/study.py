@@ -44,7 +44,8 @@ def study(
     """
     sizes = None if batch_sizes is None else parse_sizes(batch_sizes)
     rates = None if lr is None else parse_range(lr)
-    folder, reference = find_study(task, out)
+    with stderr.status("opening the task"):
+        folder, reference = find_study(task, out)
     from lrscope.cli.progress import StudyProgress
     from lrscope.study.plan import DEFAULT_SCHEDULE
     from lrscope.study.run import run_study
