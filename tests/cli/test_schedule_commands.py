@@ -83,7 +83,9 @@ def test_schedule_writes_pictures_and_json(tmp_path, suffix):
         (["schedule", "cosine", "--total-steps", "10", "--out", "/no/such/folder/x.png"], "no folder"),
         (["schedule", "nonsense", "--total-steps", "10"], "nonsense"),
         (["transfer", "--from", "cosine", "--to", "linear", "--lr", "0"], "0"),
+        (["transfer", "--from", "cosine", "--to", "constant(factor=0)", "--lr", "1"], "zero at every update"),
         (["refine", "no-such-file.csv"], "no-such-file"),
+        (["forecast", "no-such-file.csv", "--schedule", "cosine"], "no-such-file"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, names):
@@ -99,20 +101,20 @@ def test_transfer_follows_the_bound():
     assert document["peak_lr"]["low"] <= document["peak_lr"]["value"] <= document["peak_lr"]["high"]
 
 
+@pytest.mark.parametrize(
+    ("source", "factor", "bound"),
+    [("linear(end_at=total)", 1.0, 1.0), ("wsd(decay=20%, end_at=total)", 1.95, 1 / 1.083)],
+)
+def test_transfer_gives_the_published_factors(source, factor, bound):
+    arguments = ["--from", source, "--to", "linear(end_at=total)", "--lr", "1", "--total-steps", "1000"]
+    document = run_json("transfer", *arguments)
+    assert document["factor"] == pytest.approx(factor, abs=0.01)
+    assert document["relative_bound"] == pytest.approx(bound, abs=0.001)
+
+
 def test_transfer_to_a_longer_run():
-    document = run_json(
-        "transfer",
-        "--from",
-        "linear",
-        "--to",
-        "linear",
-        "--lr",
-        "1",
-        "--total-steps",
-        "1000000",
-        "--to-total-steps",
-        "4000000",
-    )
+    lengths = ["--total-steps", "1000000", "--to-total-steps", "4000000"]
+    document = run_json("transfer", "--from", "linear", "--to", "linear", "--lr", "1", *lengths)
     assert document["factor"] == pytest.approx(0.5, abs=0.01)
 
 

@@ -47,5 +47,5 @@ def test_a_schedule_that_refuses_its_end_is_compiled_up_to_it() -> None:
 
 
 def test_endless_cycles_are_refused_in_one_sentence() -> None:
-    with pytest.raises(InvalidInput, match="changes too often to be compiled for 300,000 steps; give 'total_steps'"):
-        fit_pieces(Cyclic(1), last_step=299_999)
+    with pytest.raises(InvalidInput, match="changes too often to be compiled for 100,000 steps; give 'total_steps'"):
+        fit_pieces(Cyclic(1), last_step=99_999)

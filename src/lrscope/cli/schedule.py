@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,16 +128,9 @@ def describe(
 
 def findings(item: Schedule, total_steps: int) -> list[dict[str, Any]]:
     """What the checks find, each finding's fields as plain values."""
-    try:
-        module = importlib.import_module("lrscope.schedules.check")
-    except ModuleNotFoundError:
-        return []
-    return [dataclasses.asdict(found) for found in module.check_schedule(item, total_steps)]
+    from lrscope.schedules.check import check_schedule
 
-
-def sentence(found: dict[str, Any]) -> str:
-    """The finding's own words: its longest text."""
-    return max((value for value in found.values() if isinstance(value, str)), key=len, default="")
+    return [dataclasses.asdict(found) for found in check_schedule(item, total_steps)]
 
 
 def show(document: dict[str, Any], rates: list[NDArray[np.float64]]) -> None:
@@ -156,7 +148,7 @@ def show(document: dict[str, Any], rates: list[NDArray[np.float64]]) -> None:
     stdout.print(table)
     for entry in document["schedules"]:
         for found in entry["findings"]:
-            stdout.print(Text(f"! {entry['text']}: {sentence(found)}", style="yellow"))
+            stdout.print(Text(f"! {entry['text']}: {found['message']}", style="yellow"))
     if len(document["ranking"]) > 1:
         ranks = Table("by the convex bound", "bound", "best peak rate", box=None)
         for place in document["ranking"]:

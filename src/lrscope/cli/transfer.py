@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lrscope.cli.output import print_json, stdout
+from lrscope.errors import InvalidInput
 
 
 def transfer(
@@ -37,6 +38,9 @@ def transfer(
             sampled_steps(total_steps, 20_000 * total_steps // shortest)
         )
         new = parse_schedule(target, total_steps=new_total)(sampled_steps(new_total, 20_000 * new_total // shortest))
+    for text, shares in ((source, old), (target, new)):
+        if not shares.max() > 0:
+            raise InvalidInput(f"A rate cannot be carried by '{text}': it is zero at every update of the run.")
     result = transfer_peak_lr(lr, old, new)
     document = {
         "schema": "lrscope/transfer/1",

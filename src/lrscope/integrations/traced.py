@@ -22,7 +22,7 @@ from lrscope.schedules.schedule import Schedule
 
 LAST_STEP = 2**31 - 1  # int32 counters, as Optax's and Keras's are
 TOLERANCE = 8e-7
-MOST_PIECES = 65_536
+MOST_PIECES = 16_384
 SAMPLES = 257
 MOST_CHECKED = 1 << 20  # pieces up to this many steps are checked at every step, longer ones at so many random ones
 
@@ -79,7 +79,7 @@ def fit_pieces(schedule: Schedule, *, last_step: int = LAST_STEP) -> Pieces:
         last_step: the last step that will be asked for.
 
     Raises:
-        InvalidInput: more than 65,536 pieces would be needed, as for a cycle that goes on for ever.
+        InvalidInput: more than 16,384 pieces would be needed, as for a cycle that goes on for ever.
     """
     random = np.random.default_rng(0)
     end = last_step + 1

@@ -17,6 +17,9 @@ Optimizer = Literal["sgd", "adam"]
 POWER: dict[Optimizer, int] = {"sgd": -2, "adam": -1}
 """The power of the gradient norm that weights an update: L2 norm for SGD, L1 norm for Adam."""
 
+RISEN = 0.9
+"""The share of the peak at which a warm-up counts as done."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Refinement:
@@ -25,7 +28,7 @@ class Refinement:
     Arguments:
         step: (points,) the steps at which it is given. rates: (points,) shares of the peak rate, the largest is 1.
         grad_norm, smoothed: (points,) the gradient norms used, and their running median.
-        warmup_share: share of the run that goes by before the rate peaks.
+        warmup_share: share of the run that goes by before the rate first comes within 10 % of its peak.
         optimizer: which weighting was used.
     """
 
@@ -100,7 +103,7 @@ def refine_schedule(
     smoothed = median_filter(norms, size=max(1, round(window * norms.size)), mode="reflect")
     spacing = np.diff(np.append(steps, total)).astype(np.float64)
     rates = refine_rates((smoothed / np.median(smoothed)) ** POWER[optimizer], spacing=spacing)
-    peak = int(np.argmax(rates))
+    peak = int(np.argmax(rates >= RISEN))  # not the highest point: noise moves that along a slow decline
     return Refinement(
         step=steps,
         rates=rates,
