@@ -159,6 +159,20 @@ def test_pooling_averages_apart_and_the_same_examples_do_not_average_out():
     assert pool_noise_scales(scales, [1, 3], overlap=1.0).square_variance == pytest.approx(0.04)
 
 
+@given(st.floats(-5.0, 5.0), st.floats(0.1, 3.0))
+def test_an_interval_holds_its_value_even_where_the_variances_contradict_each_other(covariance, trace):
+    scale = NoiseScale(
+        trace=trace,
+        square=1.0,
+        trace_variance=0.04,
+        square_variance=0.01,
+        covariance=covariance,
+        dof=5.0,
+        observations=6,
+    )
+    assert scale.value in scale.estimate
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [

@@ -13,6 +13,7 @@ import typer
 from lrscope.cli.diagnose import diagnose
 from lrscope.cli.find import find
 from lrscope.cli.forecast import forecast
+from lrscope.cli.noise import noise
 from lrscope.cli.output import stderr
 from lrscope.cli.refine import refine
 from lrscope.cli.report import report
@@ -35,6 +36,7 @@ app.command("study")(study)
 app.command("find")(find)
 app.command("tasks")(tasks)
 app.command("scale")(scale)
+app.command("noise")(noise)
 app.command("schedule")(schedule)
 app.command("refine")(refine)
 app.command("transfer")(transfer)

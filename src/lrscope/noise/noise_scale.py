@@ -311,8 +311,12 @@ def _fieller(scale: NoiseScale, t: float) -> tuple[float | None, float | None]:
     """All ratios R for which tr Σ − R|G|² is within t standard errors of zero, as far as they are not negative."""
     if not (math.isfinite(scale.trace_variance) and math.isfinite(scale.square_variance)):
         return None, None
+    largest = math.sqrt(
+        scale.trace_variance * scale.square_variance
+    )  # estimates of variances may contradict each other
+    covariance = min(max(scale.covariance, -largest), largest)
     a = scale.square**2 - t**2 * scale.square_variance
-    b = scale.trace * scale.square - t**2 * scale.covariance
+    b = scale.trace * scale.square - t**2 * covariance
     c = scale.trace**2 - t**2 * scale.trace_variance
     root = math.sqrt(max(b * b - a * c, 0.0))
     if scale.square > 0 and a > 0:
