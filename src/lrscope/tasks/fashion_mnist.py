@@ -64,5 +64,8 @@ def _load(part: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _read_idx(path: Path, header: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     """The bytes of an IDX file behind its header."""
-    with gzip.open(path) as file:
-        return np.frombuffer(file.read(), dtype=np.uint8, offset=header).copy()
+    try:
+        with gzip.open(path) as file:
+            return np.frombuffer(file.read(), dtype=np.uint8, offset=header).copy()
+    except (OSError, EOFError, ValueError) as error:
+        raise InvalidTask(f"'{path}' is not a gzipped IDX file: {error}.") from None
