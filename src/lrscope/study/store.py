@@ -127,6 +127,7 @@ def open_store(folder: Path) -> Iterator[Store]:
     with _only_writer(folder), closing(_connect(folder / "study.db")) as db:
         try:
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; no wait for the disk at a trial
             _bring_up_to_date(db, folder)
         except sqlite3.DatabaseError as error:
             raise InvalidInput(f"'{folder / 'study.db'}' is not a study's database: {error}.") from None
