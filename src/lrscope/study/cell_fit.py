@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -73,8 +74,16 @@ def fit_cell(
         prior = expect(cell, before, gain if math.isfinite(gain) else None)
     # A run that learned nothing at a rate above the best is over the cliff as much as one that is not finite.
     over = (lr > lr[np.argmin(loss)]) & (loss > initial - LEARNED_NOTHING * abs(gain))
-    seeds = [seen.trial.seed for seen in full]
-    return fit_u_curve(lr, np.where(over, math.inf, loss), initial_loss=initial, seed=seeds, prior=prior)
+    seeds = tuple(seen.trial.seed for seen in full)
+    return _fit(tuple(lr.tolist()), tuple(np.where(over, math.inf, loss).tolist()), initial, seeds, prior)
+
+
+@lru_cache(maxsize=1024)
+def _fit(
+    lr: tuple[float, ...], loss: tuple[float, ...], initial: float, seeds: tuple[int, ...], prior: CurvePrior | None
+) -> UCurve:
+    """The fit, once for the same runs: a search asks again at every round, and most cells have not changed."""
+    return fit_u_curve(lr, loss, initial_loss=initial, seed=seeds, prior=prior)
 
 
 def choose_lr(fitted: UCurve) -> float | None:
