@@ -45,7 +45,9 @@ class Case:
     best_lr: float
     regret: float
     holds: bool
-    width: float  # octaves
+    low: float  # the interval's ends and its width, in octaves
+    high: float
+    width: float
     equivalents: float
     runs: int
 
@@ -75,6 +77,8 @@ def study(trainer: Trainer, metric: str, seed: int, trained: bool) -> list[Case]
                 best_lr=best.value,
                 regret=truth.regret(chosen.value, losses),
                 holds=low <= best.value <= high,
+                low=math.log2(low) if low > 0 else -math.inf,
+                high=math.log2(high),
                 width=math.log2(high / low) if low > 0 else math.inf,
                 equivalents=optimum.full_run_equivalents,
                 runs=optimum.runs,

@@ -14,9 +14,9 @@ from scipy.special import log_ndtr, ndtr
 
 Floats = NDArray[np.float64]
 
-SEED_SPREAD = 0.35  # S, octaves
+SEED_SPREAD = 0.25  # S, octaves
 COLLAPSE = 0.25  # a run above the best rate that lost this share of the best run's progress has failed
-SAFE_OCTAVES = 0.75  # the optimum of the mean over seeds is at least this far from the cliff
+SAFE_OCTAVES = 0.5  # the optimum of the mean over seeds is at least this far from the cliff
 _GRID = 241
 
 

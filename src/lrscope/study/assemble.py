@@ -66,6 +66,7 @@ def observe(results: dict[Trial, TrialResult], metric: str) -> list[Observation]
             loss=result.final_loss(metric),
             train_loss=result.final_loss("train_loss"),
             initial_loss=result.initial_loss(metric),
+            initial_train_loss=result.initial_train_loss,
         )
         for trial, result in results.items()
     ]

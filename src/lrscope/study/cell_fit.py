@@ -16,6 +16,7 @@ from lrscope.study.placement import expect
 from lrscope.study.space import Cell, Observation, SearchSpace
 
 BELOW = 2**0.5  # how far below the rates tried a choice may lie: less is lost there than above them
+STRAY = 0.35  # octaves
 DOUBTFUL = 3.0  # times the tolerance: a choice expected to lose more is not called found
 LEARNED_NOTHING = 0.05  # a run that made less than this share of the best run's progress
 
@@ -116,18 +117,29 @@ def judge(fitted: UCurve, space: SearchSpace) -> Choice:
     status, advice = fitted.status, fitted.advice
     if choice is None or best is None:
         return Choice(status=status, optimal_lr=None, expected_regret=None, advice=advice)
+    low, high = _interval(fitted) if fitted.posterior is not None else (best.low, best.high)
     at_end = min(choice / space.lr_low, space.lr_high / choice) < 2**0.25
-    if fitted.posterior is not None and status != "found" and regret <= space.tolerance and not at_end:
-        low, _, high = np.quantile(fitted.optimal_lr_samples, QUANTILES)
-        best = Estimate(choice, min(low, choice), max(high, choice))
-        status, advice = "found", f"The optimum is {choice:.3g} (80 %: {best.low:.3g} to {best.high:.3g})."
+    if status == "edge" and (at_end or regret > space.tolerance):
+        low, high = (None, high) if fitted.edge == "low" else (low, None)
+    elif status != "found" and fitted.posterior is not None and regret <= space.tolerance:
+        status = "found"
     elif status == "found" and regret > DOUBTFUL * space.tolerance:
         status = "inconclusive"
         advice = f"The choice {choice:.3g} is expected to lose {regret:.1%} of what training gains: allow more seeds."
-    low, high = (None if end is None else choose(end, choice) for end, choose in ((best.low, min), (best.high, max)))
+    low, high = None if low is None else min(low, choice), None if high is None else max(high, choice)
+    if status == "found" and low is not None and high is not None:
+        advice = f"The optimum is {choice:.3g} (80 %: {low:.3g} to {high:.3g})."
     return Choice(
         status=status,
         optimal_lr=Estimate(choice, low, high),
         expected_regret=regret if math.isfinite(regret) else None,
         advice=advice,
     )
+
+
+def _interval(fitted: UCurve) -> tuple[float, float]:
+    """The central 80 % interval of the optimum: of the fitted minima, which stray from the mean's over seeds."""
+    octaves = np.log2(fitted.optimal_lr_samples)
+    strays = STRAY * np.random.default_rng(0).standard_normal(octaves.size)
+    low, _, high = np.exp2(np.quantile(octaves + strays, QUANTILES))
+    return float(low), float(high)

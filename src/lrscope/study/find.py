@@ -12,13 +12,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
+from lrscope.scaling.edge import best_octave, find_edge
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,6 @@ FINE_RUNS = 5.4  # how many of the longer runs the budget would pay for alone
 COARSE_PER_FINE = 5  # a very short run's share of a longer one
 FEWEST_UPDATES = 4, 6  # of a very short and of a longer run
 RELIABLE_UPDATES = 8  # of a longer run: fewer show too little of the training
-LOST = 0.1  # the share of the gain whose loss marks the edge
 BELOW_EDGE = 1.3  # octaves from the edge to the answer, and the half-width of its 80 % interval
 HALF_WIDTH = 1.3
 SLOW_START = 0.3  # a run that gained less than this share of the initial loss has hardly begun: its edge is too high
@@ -140,8 +139,8 @@ def _next_fine(done: Sequence[Branch], coarse: int, fine: int) -> list[float]:
 
 def _best(branches: Sequence[Branch]) -> Branch | None:
     """The branch of least loss, the lower rate where two are alike; None where all diverged."""
-    finite = [branch for branch in branches if math.isfinite(branch.loss)]
-    return min(finite, key=lambda branch: (branch.loss, branch.octave)) if finite else None
+    best = best_octave({branch.octave: branch.loss for branch in branches})
+    return next((branch for branch in branches if branch.octave == best), None)
 
 
 def _gain_share(branch: Branch) -> float:
@@ -149,20 +148,12 @@ def _gain_share(branch: Branch) -> float:
     return (branch.initial_loss - branch.loss) / max(abs(branch.initial_loss), 1e-12)
 
 
-def _edge(runs: Sequence[Branch]) -> float | None:
-    """log₂ η, above the best of the runs (ascending), where LOST of its gain is lost again; None if none is so high."""
-    best = _best(runs)
-    if best is None:
+def _edge(branches: Sequence[Branch]) -> float | None:
+    """log₂ η of the edge above the best of runs of one length; None where none is so high."""
+    if not branches:
         return None
-    gain = best.initial_loss - best.loss
-    limit = best.loss + LOST * gain
-    right = [branch for branch in runs if branch.octave >= best.octave]
-    for lower, upper in pairwise(right):
-        if upper.loss > limit:
-            height = min(upper.loss, best.initial_loss + gain)  # a diverged run is as high as it need be
-            share = (limit - lower.loss) / (height - lower.loss) if height > lower.loss else 1.0
-            return lower.octave + share * (upper.octave - lower.octave)
-    return None
+    edge = find_edge({branch.octave: branch.loss for branch in branches}, branches[0].initial_loss)
+    return None if edge is None else edge.octave
 
 
 def read_branches(total_steps: int, budget: float, done: Sequence[Branch]) -> tuple[FindStatus, Estimate | None, str]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lrscope.scaling.edge import best_octave, find_edge
 from lrscope.scaling.posterior import CurvePrior
 from lrscope.scaling.u_curve import UCurve
 from lrscope.study.cell_fit import choose_lr, distance, expected_regret, fit_cell, leader_of, search_order
@@ -24,12 +25,17 @@ from lrscope.study.trial import Trial
 COMPRESSION = 16
 SHORTEST_STEPS = 16
 FIRST_LOOK = (-13, -10, -7, -4, -1)  # log₂ η of the first short runs where nothing is known
-SHORT_EXCESS = 0.75  # octaves that the best short run is expected to lie above the best full run
+BELOW_EDGE = 1.3  # octaves from the edge of the short runs to the expected optimum of the full ones
 LEAN = 0.25  # octaves: the first pair of full runs lies this much left of the expected optimum, where less is lost
 GRID_PER_OCTAVE = 4
 FAR = 0.2  # the chance of an optimum outside the rates tried at which a search goes there
 SAFETY = 0.5  # of the tolerance: what the expected regret must come down to, since it is itself an estimate
 CLIFF_NEAR = 0.02
+WIDE_GAP = 1.4  # octaves between the best rate and a cliff, wide enough to look for a better one in between
+ENOUGH_RUNS = 4  # after which twice the tolerance will do
+OVERFIT = 0.1  # the share of the gain that validation may lie above training before overfitting is looked for
+CLEAR_RISE = 1.5  # of the tolerance, above the noise: what a rate that is too low must lose where training overfits
+VALIDATION_BELOW = 0.5  # octaves: the optimum of the validation loss lies that of the training loss or below
 MAX_RUNS = 6  # full runs of a cell
 
 
@@ -100,9 +106,10 @@ class _View:
         self.space = space
         self.cell = cell
         self.low, self.high = math.log2(space.lr_low), math.log2(space.lr_high)
-        mine = [seen for seen in observations if cell.has(seen.trial)]
+        self.seen = mine = [seen for seen in observations if cell.has(seen.trial)]
         self.full = [seen for seen in mine if space.is_full(seen.trial)]
         self.short = {octave_of(seen.trial): seen.train_loss for seen in mine if not space.is_full(seen.trial)}
+        self.short_initial = next((seen.initial_train_loss for seen in mine), math.inf)
         self.full_steps = space.total_steps[cell.batch_size]
         self.short_steps = min(self.full_steps, max(SHORTEST_STEPS, math.ceil(self.full_steps / COMPRESSION)))
         self.tried = sorted({octave_of(seen.trial) for seen in self.full})
@@ -120,30 +127,31 @@ class _View:
         octaves = self._next_short()
         if octaves:
             return [self._trial(octave, self.short_steps, 0) for octave in octaves]
-        best = self._short_best()
-        return [] if best is None else self._first_pair(best - SHORT_EXCESS)  # None: every short run diverged
+        best, edge = best_octave(self.short), find_edge(self.short, self.short_initial)
+        if best is None:  # every short run diverged, down to the lowest rate
+            return []
+        overfitting = any(seen.loss != seen.train_loss for seen in self.seen)
+        lower = VALIDATION_BELOW if overfitting else 0.0
+        return self._first_pair((best if edge is None else edge.octave - BELOW_EDGE) - lower)
 
     def _first_pair(self, octave: float) -> list[Trial]:
         start = min(max(octave - LEAN, self.low + 0.5), self.high - 0.5)
         return self._full_runs([start - 0.5, start + 0.5])
 
-    def _short_best(self) -> float | None:
-        finite = {octave: loss for octave, loss in self.short.items() if math.isfinite(loss)}
-        return min(finite, key=lambda octave: (finite[octave], octave)) if finite else None
-
     def _next_short(self) -> list[float]:
-        """Short runs until the best has a neighbour an octave away on either side."""
+        """Short runs until the best is not the lowest and the edge lies within an octave."""
         if not self.short:
             return self._allowed(FIRST_LOOK)
-        best = self._short_best()
+        best, edge = best_octave(self.short), find_edge(self.short, self.short_initial)
         if best is None:
             wanted = [min(self.short) - 3, min(self.short) - 6]
         else:
-            wanted = [best - 1, best + 1]
-            if best == min(self.short):
-                wanted.append(best - 3)
-            if best == max(self.short):
-                wanted.append(best + 3)
+            wanted = [best - 3] if best == min(self.short) else []
+            if edge is None:
+                wanted.append(max(self.short) + 2)
+            elif edge.upper - edge.lower > 1.01:
+                gap = edge.upper - edge.lower
+                wanted += [edge.lower + 1] if gap < 2.5 else [edge.lower + 1, edge.lower + 2]
         return [octave for octave in self._allowed(wanted) if octave not in self.short]
 
     def _next_full(self) -> list[Trial]:
@@ -152,20 +160,43 @@ class _View:
         if len(self.full) >= MAX_RUNS or fit is None:
             return []
         if fit.status == "all_diverged":
-            return self._full_runs([self.tried[0] - 2])
+            return self._full_runs([self.tried[0] - 1.5])
         if fit.posterior is None:  # one rate that trained, or losses that do not differ
             best = math.log2(fit.lr[int(np.argmin(fit.loss))])
-            return self._full_runs([best - 1] if fit.cliff is not None else [best - 1, best + 1])
-        if len(self.tried) >= 2 and expected_regret(fit) <= SAFETY * self.space.tolerance:
+            return self._below_cliff(fit) or self._full_runs([best - 1] if fit.cliff else [best - 1, best + 1])
+        regret = expected_regret(fit)
+        if len(self.tried) >= 2 and regret <= SAFETY * self.space.tolerance and not self._may_overfit(fit):
             return []
-        return self._walk(fit) or self._refine(fit)
+        if len(self.full) >= ENOUGH_RUNS and regret <= 2 * self.space.tolerance:
+            return []
+        return self._below_cliff(fit) or self._walk(fit) or self._refine(fit)
+
+    def _below_cliff(self, fit: UCurve) -> list[Trial]:
+        """A rate between the best, where it is the highest that trained, and a run that failed far above it."""
+        best, highest = math.log2(fit.lr[int(np.argmin(fit.loss))]), math.log2(fit.lr[-1])
+        above = [octave for octave in self.tried if octave > highest + 1e-6]
+        if fit.cliff is None or best < highest or not above or above[0] - highest < WIDE_GAP:
+            return []
+        return self._full_runs([(highest + above[0]) / 2])
+
+    def _may_overfit(self, fit: UCurve) -> bool:
+        """Whether the validation loss lies far above the training loss, and is no higher at the lowest rate tried.
+
+        Its minimum is then far to the left, and rates that overfit alike look like the bottom of a curve.
+        """
+        best = min(self.full, key=lambda seen: seen.loss)
+        gain = best.initial_loss - best.loss
+        overfits = best.loss - best.train_loss > OVERFIT * gain
+        return overfits and bool(fit.loss[0] - fit.loss.min() < CLEAR_RISE * self.space.tolerance * gain)
 
     def _walk(self, fit: UCurve) -> list[Trial]:
         """A rate beyond those tried, where the optimum is likely to lie there."""
         optima, fine = np.log2(fit.optimal_lr_samples), np.log2(fit.lr)
         middle = float(np.median(optima))
         asked: list[Trial] = []
-        if np.mean(optima < fine[0] - 0.1) > FAR:
+        if self._may_overfit(fit):
+            asked = self._full_runs([fine[0] - 1.5])
+        elif np.mean(optima < fine[0] - 0.1) > FAR:
             asked = self._full_runs([min(max(middle - 0.25, fine[0] - 2), fine[0] - 0.75)])
         if not asked and fit.cliff is None and np.mean(optima > fine[-1] + 0.1) > FAR:
             asked = self._full_runs([min(max(middle, fine[-1] + 0.75), fine[-1] + 1.5)])

@@ -53,13 +53,14 @@ class SearchSpace:
 class Observation:
     """What the search sees of a finished trial: its final loss (inf = diverged) and the loss before the first update.
 
-    `train_loss` is the final training loss, which is what short runs can tell about.
+    `train_loss` and `initial_train_loss` are the training losses, which are what short runs can tell about.
     """
 
     trial: Trial
     loss: float
     train_loss: float
     initial_loss: float
+    initial_train_loss: float
 
 
 def full_trial(space: SearchSpace, cell: Cell, lr: float, seed: int) -> Trial:

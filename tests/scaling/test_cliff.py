@@ -1,0 +1,68 @@
+"""The cliff: its place between runs that failed and runs that did not, and what it does to a choice."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrscope.scaling.cliff import SAFE_OCTAVES, failed_runs, find_cliff
+from lrscope.scaling.edge import find_edge
+from lrscope.scaling.u_curve import fit_u_curve
+
+
+def cliff_of(fine, failing):
+    x = np.array([*fine, *failing], dtype=float)
+    return find_cliff(x, np.array([False] * len(fine) + [True] * len(failing)), 1000, np.random.default_rng(0))
+
+
+def test_there_is_none_where_nothing_failed():
+    assert cliff_of([-4, -3], []) is None
+
+
+@given(st.floats(-12, 2), st.floats(0.25, 3))
+def test_it_lies_between_fine_and_failing_runs(fine, gap):
+    cliff = cliff_of([fine - 1, fine], [fine + gap])
+    assert fine - 0.5 <= np.median(cliff.places) <= fine + gap + 0.5
+    chances = cliff.failing(fine + np.linspace(-2, gap + 2, 9))
+    assert np.all(np.diff(chances) >= 0)
+    assert chances[0] < 0.02
+    assert chances[-1] > 0.9
+
+
+def test_more_runs_that_did_not_fail_make_a_rate_safer():
+    one, three = cliff_of([-3], [-2]), cliff_of([-3, -3, -3], [-2])
+    assert three.failing(np.array([-3.0]))[0] < one.failing(np.array([-3.0]))[0]
+
+
+def test_a_run_has_failed_where_a_quarter_of_the_progress_is_gone():
+    x, loss = np.array([-4.0, -3.0, -2.0, -1.0]), np.array([0.5, 0.1, 0.3, 0.9])
+    assert failed_runs(x, loss, -3.0, 0.1, 2.1).tolist() == [False, False, False, True]
+    assert failed_runs(x, np.array([0.5, 0.1, math.nan, math.inf]), -3.0, 0.1, None).tolist() == [
+        False, False, True, True,
+    ]  # fmt: skip
+
+
+def test_a_fitted_optimum_keeps_clear_of_it():
+    lr = 2.0 ** np.array([-5.0, -4.0, -3.0, -2.0])
+    fitted = fit_u_curve(lr, [0.5, 0.3, 0.2, 2.2], initial_loss=2.3)
+    assert np.quantile(np.log2(fitted.optimal_lr_samples), 0.9) < -2.0 - SAFE_OCTAVES / 2
+    assert float(fitted.expected_regret(2.0**-2)) > 0.5
+    assert float(fitted.expected_regret(2.0**-4)) < 0.15
+
+
+@given(st.floats(-10, 0), st.floats(0.1, 100))
+def test_the_edge_moves_with_the_rates_and_not_with_the_losses(shift, factor):
+    losses = {-5.0: 1.5, -4.0: 1.0, -3.0: 0.9, -2.0: 1.2, -1.0: math.inf}
+    edge = find_edge(losses, 2.3)
+    moved = find_edge({octave + shift: factor * loss for octave, loss in losses.items()}, factor * 2.3)
+    assert moved.octave == pytest.approx(edge.octave + shift)
+    assert -3.0 < edge.octave < -2.0
+
+
+def test_there_is_no_edge_where_nothing_is_lost():
+    assert find_edge({-3.0: 1.0, -2.0: 0.5, -1.0: 0.45}, 2.3) is None
+    assert find_edge({-3.0: math.inf}, 2.3) is None
