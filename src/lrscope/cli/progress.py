@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -26,6 +27,8 @@ from lrscope.study.trial import Trial, TrialResult
 TYPICAL_SEARCH = 4.0
 """The full-run equivalents that a cell's search is expected to take before it is known."""
 
+REDRAW_SECONDS = 0.5
+
 
 class StudyProgress:
     """Shows a study while it runs. Where the output is no terminal, one line a round."""
@@ -39,6 +42,7 @@ class StudyProgress:
         self._seconds = 0.0  # spent on trials by this process
         self._equivalents = 0.0  # trained in that time
         self._last = time.perf_counter()
+        self._shown = -math.inf
         self._bar = RichProgress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"), console=console,
@@ -88,7 +92,7 @@ class StudyProgress:
         self._last = now
         if self.plan is not None:
             self._equivalents += equivalents(self.plan, result)
-        self._bar.update(self._round, advance=1, left=self._left())
+        self._bar.update(self._round, advance=1)
         self._show()
 
     def _left(self) -> str:
@@ -118,8 +122,12 @@ class StudyProgress:
         return {trial: result for trial, result in self.finished.items() if trial.seed < last}
 
     def _show(self) -> None:
-        if self._live.is_started:
+        """Draw anew, but not so often that the drawing slows a study of short trials."""
+        now = time.perf_counter()
+        if self._live.is_started and now - self._shown >= REDRAW_SECONDS:
+            self._bar.update(self._round, left=self._left())
             self._live.update(self._view())
+            self._shown = time.perf_counter()
 
     def _view(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="bold")
