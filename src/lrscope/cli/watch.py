@@ -122,7 +122,8 @@ def _view(curves: list[Curve], verdicts: list[Diagnosis], history: _History) -> 
         if len(changes) > 1:
             told = ", ".join(f"{regime.replace('_', ' ')} from step {at}" for at, regime in changes)
             parts.append(Text(f"  {told}", style="dim"))
-        parts.append(Text(f"  {verdict.advice}"))
+        parts += [Text(f"  · {item.says}", style="dim") for item in verdict.evidence[:2]]
+        parts.append(Text(f"  → {verdict.advice}"))
     return Group(*parts)
 
 
