@@ -108,6 +108,15 @@ def test_what_is_not_finite_before_training_is_said_with_its_example(tiny: Modul
         made.initial_losses(made.make_model(0), 0, None)
 
 
+def test_a_lazy_model_is_made_whole_by_its_seed(tiny: ModuleType) -> None:
+    made = Bench(tiny.regression(model=lambda: nn.Sequential(nn.LazyLinear(5), nn.LazyBatchNorm1d(), nn.LazyLinear(1))))
+    first, again, other = (made.make_model(seed) for seed in (0, 0, 1))
+    assert first[0].weight.shape == (5, 4)
+    assert torch.equal(first[0].weight, again[0].weight)
+    assert not torch.equal(first[0].weight, other[0].weight)
+    assert torch.equal(first[1].running_mean, torch.zeros(5))
+
+
 def test_a_model_must_be_a_module_with_parameters(tiny: ModuleType) -> None:
     with pytest.raises(InvalidTask, match=r"'model' of task 'regression' must return an nn.Module. Got int"):
         Bench(tiny.regression(model=lambda: 3)).make_model(0)

@@ -66,6 +66,14 @@ def test_dicts_of_any_kind_are_indexed_alike(data: Any) -> None:
     assert torch.equal(batch["y"], Y[[7, 2]])
 
 
+def test_tensors_may_be_nested() -> None:
+    indices = torch.tensor([7, 2])
+    inputs, targets = open_examples(({"x": X, "pair": (X, Y)}, Y), "the data").batch(indices)
+    assert torch.equal(inputs["pair"][1], Y[indices])
+    assert torch.equal(targets, Y[indices])
+    assert len(open_examples({"a": {"b": X}, "c": [X, Y]}, "the data")) == 10
+
+
 def test_a_dataset_is_asked_for_many_at_once_where_it_can() -> None:
     rows = Rows(many=True)
     examples = open_examples(rows, "the data")
@@ -101,6 +109,10 @@ def test_leaves_are_the_tensors_of_a_structure_in_order() -> None:
         (
             [(X, Y), (X[:, :1], Y)],
             r"The batches of the data must all be tensors, or tuples or dicts of tensors, of one shape",
+        ),
+        (
+            [(X[0], torch.ones(1)), (X[1], torch.ones(1))],
+            r"An iterable must give whole batches, .* not single examples. The first of the data has \[2, 1\]",
         ),
         ([("a", "b")], r"The batches of the data must all be tensors.*a batch holds a str"),
         (

@@ -172,6 +172,16 @@ def test_the_estimates_are_of_the_metric_and_of_the_training_loss() -> None:
     assert made.seeds == (FRESH_FROM, FRESH_FROM + 1, FRESH_FROM + 2)
 
 
+def test_a_default_that_did_better_is_what_is_recommended() -> None:
+    chosen = optimum(64, 0.5)
+    made = recommend(SPACE, [chosen], chosen, DEFAULTS, "val_loss", verified([1.0, 1.02, 0.98], [0.5, 0.52, 0.48]))
+    assert made is not None
+    assert (made.peak_lr, made.loss, made.gain.value) == (0.01, made.default_loss, 0.0)
+    assert made.train_loss == made.default_train_loss
+    assert made.reason == "On fresh seeds this default did better than the rate that was found, 0.125."
+    assert "is not lower but higher: 1 against 0.5 at the default 0.01" in made.verdict
+
+
 def test_a_mean_has_a_central_80_percent_interval() -> None:
     drawn = np.random.default_rng(0).normal(size=(4000, 3))
     estimates = [mean_estimate(values) for values in drawn.tolist()]

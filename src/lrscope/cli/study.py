@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from lrscope.study.result import StudyResult
 
 
+WIDE = 160
+"""The columns of a table where the output is no terminal."""
+
+
 def study(
     task: Annotated[str, typer.Argument(help="A bundled task (see `lrscope tasks`) or path/to/file.py:function.")],
     batch_sizes: Annotated[str | None, typer.Option(help="Comma-separated; default: the task's.")] = None,
@@ -102,7 +106,7 @@ def print_summary(result: StudyResult, folder: Path) -> None:
     """The optima and the recommendation, for the terminal."""
     several = len({optimum.schedule for optimum in result.optima}) > 1
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("batch size", "best lr", "80 % interval", "loss", "status", "runs", "full-run equivalents"):
+    for name in ("batch size", "best lr", "80 % interval", "loss", "status", "runs", "full runs"):
         table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
     if several:
         table.add_column("schedule", no_wrap=True)
@@ -118,7 +122,7 @@ def print_summary(result: StudyResult, folder: Path) -> None:
             f"{optimum.full_run_equivalents:.1f}",
         ]
         table.add_row(*row, *([optimum.schedule] if several else []))
-    stdout.print(table)
+    stdout.print(table, width=None if stdout.is_terminal else WIDE, crop=False)
     for line in _words(result, folder):
         stdout.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from lrscope.errors import InvalidTask
 from lrscope.study.data import Examples
@@ -45,11 +46,16 @@ class Bench:
         """The model with the initial weights of a seed, on the device."""
         with isolated_rng(stream_seed(seed, WEIGHTS)):
             model = run_user_code("The task's 'model'", self.task.model)
-        if not isinstance(model, nn.Module):
-            raise InvalidTask(
-                f"The 'model' of task '{self.task.name}' must return an nn.Module. Got {type(model).__name__}."
-            )
-        return model.to(self.device)
+            if not isinstance(model, nn.Module):
+                raise InvalidTask(
+                    f"The 'model' of task '{self.task.name}' must return an nn.Module. Got {type(model).__name__}."
+                )
+            model.to(self.device)
+            if any(map(is_lazy, model.parameters())):  # its weights are made by the first batch that it sees
+                first = self.train.batch(torch.arange(min(2, len(self.train)), device=self.device))
+                with torch.no_grad():
+                    run_user_code("The task's loss", self.batch_loss, model.eval(), first)
+        return model.train()
 
     def training_rng(self, seed: int) -> AbstractContextManager[None]:
         """The random numbers of a training run: dropout, augmentation. Alike for every batch size and rate."""

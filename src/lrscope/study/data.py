@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,9 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from lrscope.errors import InvalidTask
+
+MOST_BATCHES = 1_000_000
+"""An iterable that gives more is taken to be one without an end."""
 
 Batch = Any  # a tensor, or a tuple, list or dict of batches
 
@@ -77,11 +81,10 @@ def open_examples(data: Any, place: str) -> Examples:
     """
     if isinstance(data, torch.utils.data.TensorDataset):
         data = data.tensors
+    if _is_structure(data):
+        _check_tensors(data, place)
+        return TensorExamples(tuple(data) if isinstance(data, list) else data)
     parts = data.values() if isinstance(data, Mapping) else data if isinstance(data, (tuple, list)) else [data]
-    if parts and all(map(torch.is_tensor, parts)):
-        tensors = dict(data) if isinstance(data, Mapping) else data if torch.is_tensor(data) else tuple(data)
-        _check_tensors(tensors, place)
-        return TensorExamples(tensors)
     if any(isinstance(part, np.ndarray) for part in parts):
         raise InvalidTask(f"{_expected(place)} Got NumPy arrays: wrap each in torch.from_numpy.")
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (Mapping, str)):
@@ -92,6 +95,15 @@ def open_examples(data: Any, place: str) -> Examples:
     if isinstance(data, Iterable) and not isinstance(data, (str, Mapping)):
         return _pool(data, place)
     raise InvalidTask(f"{_expected(place)} Got {type(data).__name__}.")
+
+
+def _is_structure(data: Any) -> bool:
+    """Whether it is tensors, nested in dicts or beside each other; a list of batches has no tensor of its own."""
+    if torch.is_tensor(data):
+        return True
+    if isinstance(data, Mapping):
+        return bool(data) and all(map(_is_structure, data.values()))
+    return isinstance(data, (tuple, list)) and any(map(torch.is_tensor, data)) and all(map(_is_structure, data))
 
 
 def _expected(place: str) -> str:
@@ -107,9 +119,17 @@ def move(batch: Batch, device: torch.device | None) -> Batch:
 
 
 def _pool(batches: Iterable[Batch], place: str) -> TensorExamples:
-    collected = list(batches)
+    collected = list(islice(batches, MOST_BATCHES + 1))
     if not collected:
         raise InvalidTask(f"There must be at least one batch in {place}. Got none.")
+    if len(collected) > MOST_BATCHES:
+        raise InvalidTask(f"The batches of {place} must come to an end. Got more than {MOST_BATCHES:,}.")
+    lengths = [len(tensor) if tensor.ndim else 0 for tensor in leaves(collected[0])]
+    if len(set(lengths)) > 1:
+        raise InvalidTask(
+            f"An iterable must give whole batches, with as many inputs as targets, not single examples. The first of "
+            f"{place} has {lengths}."
+        )
     try:
         pooled = _concatenate(collected)
         _check_tensors(pooled, place)

@@ -108,24 +108,37 @@ def recommend(
     theirs = [results.get(full_trial(space, cell, default, seed)) for seed in seeds]
     if any(result is None for result in (*ours, *theirs)):
         return None
-    mine, defaults_ = [r for r in ours if r is not None], [r for r in theirs if r is not None]
-    pairs = [(one.final_loss(metric), other.final_loss(metric)) for one, other in zip(mine, defaults_, strict=True)]
+    mine, usual = [r for r in ours if r is not None], [r for r in theirs if r is not None]
+    gain = _paired_gain(mine, usual, metric)
+    default_wins = gain.high is not None and gain.high < 0
+    best = usual if default_wins else mine
     return Recommendation(
         batch_size=cell.batch_size,
-        peak_lr=chosen.optimal_lr.value,
+        peak_lr=default if default_wins else chosen.optimal_lr.value,
         schedule=cell.schedule,
-        loss=mean_estimate([result.final_loss(metric) for result in mine]),
-        default_loss=mean_estimate([result.final_loss(metric) for result in defaults_]),
-        gain=mean_estimate([their - our if math.isfinite(our) else -math.inf for our, their in pairs]),
+        loss=mean_estimate([result.final_loss(metric) for result in best]),
+        default_loss=mean_estimate([result.final_loss(metric) for result in usual]),
+        gain=_paired_gain(best, usual, metric),
         default_lr=default,
-        train_loss=mean_estimate([result.train_loss for result in mine]),
-        default_train_loss=mean_estimate([result.train_loss for result in defaults_]),
-        metrics=_metric_estimates(mine),
-        default_metrics=_metric_estimates(defaults_),
+        train_loss=mean_estimate([result.train_loss for result in best]),
+        default_train_loss=mean_estimate([result.train_loss for result in usual]),
+        metrics=_metric_estimates(best),
+        default_metrics=_metric_estimates(usual),
         seeds=seeds,
-        reason=reason(optima, chosen, space.tolerance),
-        verdict=_verdict(mine, defaults_, default),
+        reason=_default_reason(chosen) if default_wins else reason(optima, chosen, space.tolerance),
+        verdict=_verdict(mine, usual, default),
     )
+
+
+def _default_reason(chosen: Optimum) -> str:
+    assert chosen.optimal_lr is not None  # choose_optimum saw to it
+    return f"On fresh seeds this default did better than the rate that was found, {chosen.optimal_lr.value:.3g}."
+
+
+def _paired_gain(ours: Sequence[TrialResult], theirs: Sequence[TrialResult], metric: str) -> Estimate:
+    """By how much the loss of `theirs` is above that of `ours`, seed by seed."""
+    pairs = [(one.final_loss(metric), other.final_loss(metric)) for one, other in zip(ours, theirs, strict=True)]
+    return mean_estimate([their - our if math.isfinite(our) else -math.inf for our, their in pairs])
 
 
 def mean_estimate(values: Sequence[float]) -> Estimate:

@@ -107,6 +107,8 @@ def _gain(choice: Recommendation, metric: str) -> Fact:
     words = f"{metric} {format_number(default)} at {format_lr(choice.default_lr)}"
     if not math.isfinite(default):
         return Fact(label=label, value="it diverges", note=f"at {format_lr(choice.default_lr)}", tone="good")
+    if choice.peak_lr == choice.default_lr:
+        return Fact(label=label, value="the default", note=f"{format_lr(choice.default_lr)} did best on fresh seeds")
     if choice.gain.low is None or choice.gain.low <= 0:
         return Fact(label=label, value="no clear gain", note=words)
     if choice.loss.value > 0 and default > 0:
