@@ -18,7 +18,7 @@ from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
 from lrscope.scaling.law_fit import LawPosterior, Optima, fit_law
 from lrscope.scaling.laws import LAWS, Floats
-from lrscope.scaling.trend import Bottoms, expect_ahead
+from lrscope.scaling.trend import HABITS, Bottoms, Habits, expect_ahead
 from lrscope.scaling.u_curve import UCurve
 
 HALF_WIDTH = 1.2815515655446004  # of a central 80 % interval, in standard deviations
@@ -78,7 +78,11 @@ class BatchLaw:
 
 
 def fit_batch_law(
-    batch_size: ArrayLike, optimal_lr: Sequence[Estimate], *, curves: Sequence[UCurve] = ()
+    batch_size: ArrayLike,
+    optimal_lr: Sequence[Estimate],
+    *,
+    curves: Sequence[UCurve] = (),
+    habits: Habits = HABITS,
 ) -> tuple[BatchLaw, ...]:
     """Fit constant, linear, square root, power, both saturating laws and surge to optima; best first.
 
@@ -87,6 +91,7 @@ def fit_batch_law(
         optimal_lr: the optimum at each batch size with its 80 % interval; an open end counts as little known.
         curves: the curves that the optima are of, (n,), where they are at hand: what a larger batch does to the loss at
             the optimum tells how far the growth goes on (`trend`).
+        habits: how growth goes on, on grids whose optima are known.
 
     Returns:
         The seven laws by falling weight (the weights add up to one); parameters are η₁ (at B = 1) or η_max, and the
@@ -102,7 +107,7 @@ def fit_batch_law(
     batch, optimum, deviation = _checked_optima(batch_size, optimal_lr)
     nothing = np.empty((batch.size, 0))
     optima = Optima(batch=batch, covariates=nothing, group=np.zeros(batch.size), optimum=optimum, deviation=deviation)
-    ahead = expect_ahead(_bottoms(batch, optimum, deviation, curves)) if curves else None
+    ahead = expect_ahead(_bottoms(batch, optimum, deviation, curves), habits) if curves else None
     return _bound([fit_law(shape, optima, ahead) for shape in LAWS], np.empty(0), 0.0, ())
 
 

@@ -28,13 +28,16 @@ from lrscope.scaling.trend import Ahead
 Grid = Mapping[str, tuple[float, ...]]
 LENGTH_OCTAVES = 1.5  # over which a group's own departure from a law, and the shared correction, stay alike
 SHARED_SD = 0.5  # octaves: the shared correction of a law's shape, with covariates
-# in octaves; one group alone: which law fits it, and what comes beyond its data; then several groups
+# in octaves; one group alone: which law fits it, what comes beyond its data, and what where more is known of that;
+# then several groups
 RANKED: Grid = {"scatter": (0.03, 0.1, 0.2), "own": (0.05,), "group": (0.0,)}
-ALONE: Grid = {"scatter": (0.03, 0.1, 0.2), "own": (0.8,), "group": (0.0,)}
+ALONE: Grid = {"scatter": (0.03, 0.1, 0.2), "own": (0.5,), "group": (0.0,)}
+INFORMED: Grid = {"scatter": (0.03, 0.1, 0.2), "own": (0.8,), "group": (0.0,)}
 COMPANY: Grid = {"scatter": (0.1, 0.15), "own": (0.15, 0.2), "group": (0.1,)}
 AMPLITUDE_SD, EXPONENT_SD, KNEE_EXPONENT_SD = 100.0, 1.0, 0.7
 KNEE_BEYOND = 0.5  # octaves above the largest batch size: where a knee is expected before the data
 KNEE_SCALE_ALONE, KNEE_SCALE_COMPANY = 0.8, 2.0  # octaves, of a Student t with ν = 3
+STRAY = 0.12  # octaves for each that a batch size lies beyond the data: how far what is expected ahead is off besides
 DRAWS = 2000
 
 
@@ -107,6 +110,8 @@ class LawPosterior:
         )
         mean = self.shape.shape(batch, self.thetas(covariates)[:, None])
         noise = np.random.default_rng(0).standard_normal(len(self.theta))
+        beyond = np.maximum(batch - self.optima.largest, 0.0)
+        stray = STRAY * beyond if self.optima.expected else 0.0 * beyond
         drawn = np.empty((len(self.theta), batch.size))
         for index, (sizes, factor) in enumerate(zip(self.sizes, self.factors, strict=True)):
             rows = self.size_of == index
@@ -115,7 +120,7 @@ class LawPosterior:
             cross = _covariance(at, self.optima, sizes, self.shape, self.knee)
             half = solve_triangular(factor, cross.T, lower=True)
             prior = np.diag(_covariance(at, at, sizes, self.shape, self.knee)) + sizes.scatter**2
-            variance = np.maximum(prior - np.sum(half**2, axis=0), 1e-8)
+            variance = np.maximum(prior - np.sum(half**2, axis=0), 1e-8) + stray**2
             gain = solve_triangular(factor, half, lower=True, trans="T")
             drawn[rows] = mean[rows] + self.residual[rows] @ gain + noise[rows, None] * np.sqrt(variance)
         return drawn
@@ -152,14 +157,14 @@ def fit_law(shape: LawShape, optima: Optima, ahead: Ahead | None = None, *, seed
     """Fit one law; `log_evidence` is comparable between the laws on the same optima.
 
     One group alone is fitted twice: nearly exact laws tell which one the optima follow; but what a law says of batch
-    sizes far from the data is taken with a departure of 0.8 octaves, for the growth of η* ends abruptly on real grids.
-    There, what is expected `ahead` counts like measured optima; which law is believed is for those alone to say.
+    sizes far from the data is taken with a departure of half an octave, and of more where something is expected
+    `ahead`, which counts like measured optima then. Which law is believed is for those that were measured to say.
     """
     if optima.company:
         return _fit(shape, optima, COMPANY, seed)
     ranked = _fit(shape, optima, RANKED, seed)
-    informed = optima if ahead is None else optima.and_expected(ahead)
-    return replace(_fit(shape, informed, ALONE, seed), log_evidence=ranked.log_evidence, ranked=ranked)
+    far = _fit(shape, optima, ALONE, seed) if ahead is None else _fit(shape, optima.and_expected(ahead), INFORMED, seed)
+    return replace(far, log_evidence=ranked.log_evidence, ranked=ranked)
 
 
 def _fit(shape: LawShape, optima: Optima, grid: Grid, seed: int) -> LawPosterior:
