@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
 
 from lrscope.errors import InvalidInput, StudyMismatch
 from lrscope.study.bench import Bench
 from lrscope.study.engines import choose
-from lrscope.study.engines.base import Stacking
+from lrscope.study.engines.base import Stacking, make_engine
+from lrscope.study.engines.certify import certify_compiled
 from lrscope.study.engines.choose import EngineChoice, Load, choose_engine, expected_loads, fastest
+from lrscope.study.engines.program import Programs
 from lrscope.study.result import StudyResult
 from lrscope.study.run import load_study, run_study
 from lrscope.study.trial import Trial
@@ -22,8 +26,8 @@ from lrscope.study.trial import Trial
 Benches = Callable[[str], Bench]
 
 
-def loads(*sizes: int, trials: int = 4, updates: float = 1e9) -> list[Load]:
-    """Plenty to train at these batch sizes."""
+def loads(*sizes: int, trials: int = 4, updates: float = 2000) -> list[Load]:
+    """What is worth a measurement where an update takes 20 ms, and not worth a compiler."""
     return [Load(batch_size=size, trials=trials, updates=updates) for size in sizes]
 
 
@@ -31,7 +35,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float]) -> l
     """Let an update of so many trials take as long as `seconds` says (1: the loop); returns what was measured."""
     asked: list[list[int]] = []
 
-    def measure(candidates: Mapping[int, Callable[[], None]]) -> dict[int, list[float]]:
+    def measure(candidates: Mapping[int, Callable[[], None]], for_seconds: float = 0.0) -> dict[int, list[float]]:
         asked.append(list(candidates))
         return {trials: [seconds(trials)] * 3 for trials in candidates}
 
@@ -87,9 +91,57 @@ def test_auto_does_not_measure_what_cannot_pay(bench: Benches, monkeypatch: pyte
     assert asked == [[1]]
 
 
-def test_a_real_measurement_ends_in_a_choice(bench: Benches) -> None:
-    stacking = fastest(bench("regression"), *loads(8, trials=8))
+def test_a_real_measurement_ends_in_a_choice(bench: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "COMPILING_SECONDS", math.inf)
+    stacking = fastest(bench("regression"), *loads(8, trials=8, updates=1e9))
     assert stacking is None or stacking.widths[-1] in range(2, 9)
+
+
+@pytest.mark.parametrize(("compiled_seconds", "expected"), [(0.03, True), (0.0395, False), (0.1, False)])
+def test_a_long_study_is_compiled_where_that_is_clearly_faster(
+    bench: Benches, monkeypatch: pytest.MonkeyPatch, compiled_seconds: float, expected: bool
+) -> None:
+    plant(monkeypatch, lambda trials: 0.02 if trials == 1 else 0.01 * trials)
+    certified: list[Stacking] = []
+
+    def certify_compiled(programs: object, batch_size: int, width: int) -> Stacking:
+        plant(monkeypatch, lambda trials: 0.02 if trials == 1 else compiled_seconds)
+        certified.append(Stacking(widths=(width,), compiled=True))
+        return certified[-1]
+
+    monkeypatch.setattr(choose, "certify_compiled", certify_compiled)
+    stacking = fastest(bench("regression"), *loads(8, updates=20_000))
+    assert certified == [Stacking(widths=(4,), compiled=True)]
+    assert (stacking == certified[0]) == expected
+    assert stacking is not None
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler: compiled stacks are not tested")
+def test_a_compiled_stack_trains_as_the_loop_does_bit_for_bit_alike_in_any_company(bench: Benches) -> None:
+    made = bench("regression")
+    stacking = certify_compiled(Programs(made, "compiled"), 8, 2)
+    asked = [
+        Trial(batch_size=8, peak_lr=lr, schedule="cosine", seed=0, total_steps=30, stop_at=30)
+        for lr in (0.01, 0.1, 1e30)
+    ]
+    engine = make_engine({"8": asdict(stacking)})
+    together, alone = engine.train(made, asked), engine.train(made, asked[:1])
+    for fast, plain in zip(together, make_engine("loop").train(made, asked), strict=True):
+        assert (fast.status, fast.diverged_at) == (plain.status, plain.diverged_at)
+        assert fast.loss == pytest.approx(plain.loss, rel=1e-3, nan_ok=True)
+    assert together[0].loss.tobytes() == alone[0].loss.tobytes()
+    assert together[0].val_loss == alone[0].val_loss
+
+
+def test_a_missing_compiler_costs_nothing_but_the_speed(bench: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_without(*_: object, **__: object) -> None:
+        raise RuntimeError("No working C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", compile_without)
+    plant(monkeypatch, lambda trials: 0.02 if trials == 1 else 0.01 * trials)
+    stacking = fastest(bench("regression"), *loads(8, updates=20_000))
+    assert stacking is not None
+    assert not stacking.compiled
 
 
 def test_a_load_is_what_a_round_deals_out() -> None:
@@ -146,10 +198,7 @@ def test_a_stacked_study_that_is_cut_short_ends_as_one_that_is_not(
 def test_workers_stack_as_one_process_does(
     study_here: Callable[..., StudyResult], reference: Callable[[str], str]
 ) -> None:
-    task, options = reference("batch_norm"), {"engine": "vmap", "search": "grid", "lr": (1e-3, 1e-1), "seeds": 2}
+    task, options = reference("batch_norm"), {"engine": "vmap", "search": "grid", "lr": (1e-2, 1e-1), "seeds": 2}
     here = study_here(task, **options)
     there = run_study(task, executor="local", workers=2, **options)  # type: ignore[arg-type]
     assert answers(there) == answers(here)
-    looped = study_here(task, **(options | {"engine": "loop"}))
-    for stacked, plain in zip(here.trials, looped.trials, strict=True):
-        assert np.allclose(stacked.loss, plain.loss, rtol=1e-3)

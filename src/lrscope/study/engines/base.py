@@ -27,20 +27,24 @@ WIDEST = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Stacking:
-    """How trials of one batch size are stacked: it decides the speed of a study, never its results.
+    """How trials of one batch size are stacked.
+
+    Widths decide the speed of a study, never its results: a trial comes out the same at each of them.
 
     Arguments:
         widths: the rows that a stack may have, ascending; fewer trials than rows leave some standing in several.
         mixes_seeds: whether trials of several seeds share a stack.
+        compiled: whether machine code is made for it, at one width; its results are rounded in other places.
     """
 
     widths: tuple[int, ...] = tuple(range(1, WIDEST + 1))
     mixes_seeds: bool = False
+    compiled: bool = False
 
     @staticmethod
     def from_json(plain: Mapping[str, Any]) -> Stacking:
         """From plain values, as a study stores them."""
-        return Stacking(widths=tuple(plain["widths"]), mixes_seeds=plain["mixes_seeds"])
+        return Stacking(**{**plain, "widths": tuple(plain["widths"])})
 
     def rows(self, trials: int) -> int:
         """The rows for a number of trials."""

@@ -38,26 +38,53 @@ def certify(programs: Programs, batch_size: int, widths: Sequence[int] = range(1
     Raises:
         NotStackable: they cannot be, or would train otherwise, or not alike in every place of a stack.
     """
-    trials = [_trial(batch_size, lr=1e-3 * (1 + member / WIDEST), seed=0) for member in range(WIDEST)]
+    trials = _trials(batch_size, WIDEST)
     _check_optimizer(programs, trials)
     whole = _train(programs, trials)
     _check_losses(programs.bench, trials[0], whole[0].losses)
-    untraced = Programs(programs.bench, traced=False)  # a trace takes longer than these few updates
-    if not _same(_train(untraced, trials), whole):
+    called = Programs(programs.bench, "called")  # a trace takes longer than these few updates
+    if not _same(_train(called, trials), whole):
         raise NotStackable("its sums depend on how a stack is run")
-    for places in (1, 3):
-        if not _same(_turned(_train(untraced, _turned(trials, places)), -places), whole):
+    _check_places(called, whole)
+    allowed = [width for width in widths if _same(_train(called, trials[:width]), whole)]
+    return Stacking(widths=(*allowed, WIDEST), mixes_seeds=_mixes_seeds(programs, called, [*allowed, WIDEST], whole))
+
+
+def certify_compiled(programs: Programs, batch_size: int, width: int) -> Stacking:
+    """How trials of a batch size whose optimizer is certified may be stacked in compiled programs: at one width.
+
+    Raises:
+        NotStackable: they cannot be compiled, or would train otherwise, or not alike in every place of a stack.
+    """
+    if not isinstance(programs.bench.train, TensorExamples):
+        raise NotStackable("the shapes of its batches may vary, and each would be compiled")
+    whole = _train(programs, _trials(batch_size, width))
+    _check_losses(programs.bench, whole[0].trial, whole[0].losses)
+    _check_places(programs, whole)
+    return Stacking(widths=(width,), compiled=True)
+
+
+def _trials(batch_size: int, count: int) -> list[Trial]:
+    first = Trial(
+        batch_size=batch_size, peak_lr=1e-3, schedule="constant", seed=0, total_steps=UPDATES, stop_at=UPDATES
+    )
+    return [replace(first, peak_lr=1e-3 * (1 + member / count)) for member in range(count)]
+
+
+def _check_places(programs: Programs, whole: Sequence[_Member]) -> None:
+    """Hold every member to its bits in other places of a stack."""
+    trials = [member.trial for member in whole]
+    for places in (1, len(trials) // 2 + 1):
+        if not _same(_turned(_train(programs, _turned(trials, places)), -places), whole):
             raise NotStackable("its sums depend on the place in a stack")
-    allowed = [width for width in widths if _same(_train(untraced, trials[:width]), whole)]
-    return Stacking(widths=(*allowed, WIDEST), mixes_seeds=_mixes_seeds(programs, untraced, [*allowed, WIDEST], whole))
 
 
-def _mixes_seeds(programs: Programs, untraced: Programs, widths: Sequence[int], whole: Sequence[_Member]) -> bool:
+def _mixes_seeds(programs: Programs, called: Programs, widths: Sequence[int], whole: Sequence[_Member]) -> bool:
     """Whether members of several seeds may share a stack: nothing is drawn at random, and the bits stay the same."""
     if programs.is_random or not isinstance(programs.bench.train, TensorExamples):
         return False
     mixed = [replace(member.trial, seed=place % 2) for place, member in enumerate(whole)]
-    return all(_same(_train(untraced, mixed[:width])[::2], whole[::2]) for width in widths if width > 1)
+    return all(_same(_train(called, mixed[:width])[::2], whole[::2]) for width in widths if width > 1)
 
 
 def _turned(members: Sequence[Any], places: int) -> list[Any]:
@@ -74,12 +101,6 @@ class _Member:
     trial: Trial
     losses: torch.Tensor
     numbers: Tensors
-
-
-def _trial(batch_size: int, lr: float, seed: int) -> Trial:
-    return Trial(
-        batch_size=batch_size, peak_lr=lr, schedule="constant", seed=seed, total_steps=UPDATES, stop_at=UPDATES
-    )
 
 
 def _train(programs: Programs, trials: Sequence[Trial]) -> list[_Member]:

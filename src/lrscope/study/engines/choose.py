@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle
 from statistics import median
@@ -15,9 +16,8 @@ import torch
 from lrscope.errors import InvalidInput
 from lrscope.study.bench import BatchOrder, Bench, one_thread
 from lrscope.study.engines.base import ENGINES, WIDEST, EngineSpec, NotStackable, Stacking
-from lrscope.study.engines.certify import certify
+from lrscope.study.engines.certify import certify, certify_compiled
 from lrscope.study.engines.loop import update
-from lrscope.study.engines.program import Programs
 from lrscope.study.engines.stack import Stack
 from lrscope.study.engines.vmap import VmapEngine, programs_of
 from lrscope.study.trial import Trial
@@ -26,6 +26,9 @@ MEASURED_SECONDS = 0.6
 ROUND_SECONDS = 0.02
 WORTH_SECONDS = 15.0
 """A batch size whose trials take less than this in all is trained by the loop: to measure would cost what it gains."""
+
+COMPILING_SECONDS = 300.0
+"""From here on it is worth the tens of seconds that a compiler takes to try it."""
 
 SLOW_UPDATE_SECONDS = 0.2
 """An update that takes longer is bound by its arithmetic, which stacking does not reduce."""
@@ -143,24 +146,41 @@ def fastest(bench: Bench, load: Load) -> Stacking | None:
     if load.trials < 2:
         return None
     loop = _loop(bench, load.batch_size)
-    seconds = median(_measure({1: loop})[1])
-    if seconds > SLOW_UPDATE_SECONDS or seconds * load.updates < WORTH_SECONDS:
+    update_seconds = median(_measure({1: loop}, MEASURED_SECONDS / 6)[1])
+    if update_seconds > SLOW_UPDATE_SECONDS or update_seconds * load.updates < WORTH_SECONDS:
         return None
-    programs = programs_of(bench)
-    stacking = certify(programs, load.batch_size)
+    stacking, cost = _fastest_width(bench, load, loop)
+    if update_seconds * load.updates > COMPILING_SECONDS:
+        with suppress(NotStackable):
+            compiled = certify_compiled(programs_of(bench, "compiled"), load.batch_size, load.trials)
+            times = _measure({1: loop, load.trials: _stack(bench, load.batch_size, compiled, load.trials)})
+            if _costs(times)[load.trials] < CLEARLY_FASTER * min(cost, 1.0):
+                return compiled
+    return stacking if cost < CLEARLY_FASTER else None
+
+
+def _fastest_width(bench: Bench, load: Load, loop: Callable[[], None]) -> tuple[Stacking, float]:
+    """The stacking up to the width that is fastest, and what a trial of the load costs in it: in trials of the loop."""
+    stacking = certify(programs_of(bench), load.batch_size)
     together = sorted({math.ceil(load.trials / 2), load.trials, WIDEST} - {1})
-    candidates = {trials: _stack(programs, load.batch_size, stacking, trials) for trials in together}
-    times = _measure({1: loop, **candidates})
-    cost = {trials: median(one / base for one, base in zip(times[trials], times[1], strict=True)) for trials in times}
-    best = min(reversed(together), key=lambda trials: cost[trials] / trials)  # the widest of equals
-    reachable = [trials for trials in together if trials <= load.trials]
-    if min(cost[trials] / trials for trials in reachable) > CLEARLY_FASTER:
-        return None
-    rows = stacking.rows(best)
-    return Stacking(widths=tuple(w for w in stacking.widths if w <= rows), mixes_seeds=stacking.mixes_seeds)
+    stacks = {trials: _stack(bench, load.batch_size, stacking, trials) for trials in together}
+    costs = _costs(_measure({1: loop, **stacks}))
+    rows = stacking.rows(min(reversed(together), key=lambda trials: costs[trials]))  # the widest of equals
+    widths = tuple(width for width in stacking.widths if width <= rows)
+    return replace(stacking, widths=widths), min(costs[trials] for trials in together if trials <= load.trials)
 
 
-def _measure(candidates: Mapping[int, Callable[[], None]]) -> dict[int, list[float]]:
+def _costs(times: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    """What a trial costs beside so many, in trials of the loop: ratios within rounds, then their median."""
+    return {
+        trials: median(one / base for one, base in zip(seconds, times[1], strict=True)) / trials
+        for trials, seconds in times.items()
+    }
+
+
+def _measure(
+    candidates: Mapping[int, Callable[[], None]], for_seconds: float = MEASURED_SECONDS
+) -> dict[int, list[float]]:
     """Seconds of an update of each candidate, in rounds that take turns: what else the machine does hits all alike."""
     repeats = {}
     for name, run in candidates.items():
@@ -170,7 +190,7 @@ def _measure(candidates: Mapping[int, Callable[[], None]]) -> dict[int, list[flo
         repeats[name] = max(1, round(ROUND_SECONDS / (time.perf_counter() - started)))
     seconds: dict[int, list[float]] = {name: [] for name in candidates}
     began = time.perf_counter()
-    while time.perf_counter() - began < MEASURED_SECONDS or len(seconds[1]) < 3:
+    while time.perf_counter() - began < for_seconds or len(seconds[1]) < 3:
         for name, run in candidates.items():
             started = time.perf_counter()
             for _ in range(repeats[name]):
@@ -193,9 +213,10 @@ def _loop(bench: Bench, batch_size: int) -> Callable[[], None]:
     return run
 
 
-def _stack(programs: Programs, batch_size: int, stacking: Stacking, trials: int) -> Callable[[], None]:
+def _stack(bench: Bench, batch_size: int, stacking: Stacking, trials: int) -> Callable[[], None]:
     """Makes one update of a stack at each call."""
+    programs = programs_of(bench, "compiled" if stacking.compiled else "traced")
     first = Trial(batch_size=batch_size, peak_lr=_RATE, schedule="constant", seed=0, total_steps=_STEPS, stop_at=_STEPS)
     stack = Stack(programs, [replace(first, peak_lr=_RATE * (1 + member)) for member in range(trials)], stacking)
-    losses, steps = torch.zeros(trials, _STEPS, device=programs.bench.device), cycle(range(_STEPS))
+    losses, steps = torch.zeros(trials, _STEPS, device=bench.device), cycle(range(_STEPS))
     return lambda: stack.update(next(steps), losses, {})

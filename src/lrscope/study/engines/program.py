@@ -7,8 +7,9 @@ arithmetic. So the vectorised pass is traced, and its trace is what runs.
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,16 +27,22 @@ Pass = tuple[torch.Tensor, Tensors, Tensors]
 """(members,) losses; (members, …) gradients; (members, …) buffers after the pass."""
 
 
+How = Literal["called", "traced", "compiled"]
+
+
 class Programs:
-    """The passes of a task, one for each width and shape of batch; traced, unless told otherwise.
+    """The passes of a task, one for each width and shape of batch.
 
     `trainable`, `frozen` and `buffers` name what a member is made of; a parameter that the loss does not reach is
     frozen, as an optimizer leaves it alone.
+
+    Arguments:
+        how: "called" runs the vectorised functions as they are, "traced" their trace, "compiled" machine code of it.
     """
 
-    def __init__(self, bench: Bench, *, traced: bool = True) -> None:
+    def __init__(self, bench: Bench, how: How = "traced") -> None:
         self.bench = bench
-        self.traced = traced
+        self.how = how
         self.template = bench.make_model(0).train()
         self._loss = _Loss(bench, self.template)
         reached = self._reached()
@@ -63,15 +70,19 @@ class Programs:
         key = (members, shared, structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in self._passes:
             whole = self._vectorize(structure, shared)
-            self._passes[key] = self._trace(whole, (trainable, frozen, buffers, leaves)) if self.traced else whole
+            self._passes[key] = self._prepare(whole, (trainable, frozen, buffers, leaves))
         with torch.no_grad():
             return self._passes[key](trainable, frozen, buffers, leaves)
 
     def _reached(self) -> set[str]:
         """The names of the parameters that the loss of a batch reaches."""
-        with self.bench.training_rng(0):
-            loss, _ = self._loss(self.bench.train.batch(torch.arange(min(2, self.bench.train_examples))))
-            loss.backward()
+        few = torch.arange(min(2, self.bench.train_examples), device=self.bench.device)
+        try:
+            with self.bench.training_rng(0):
+                loss, _ = self._loss(self.bench.train.batch(few))
+                loss.backward()
+        except Exception as error:
+            raise NotStackable(f"a batch of two cannot be trained ({_described(error)})") from None
         reached = {name for name, parameter in self.template.named_parameters() if parameter.grad is not None}
         self.template.zero_grad()
         return reached
@@ -93,6 +104,13 @@ class Programs:
 
         return whole
 
+    def _prepare(self, whole: Callable[..., Pass], stack: Any) -> Callable[..., Pass]:
+        """What is run for the pass of a stack."""
+        if self.how == "called":
+            return whole
+        graph = self._trace(whole, stack)
+        return self._compile(graph, stack) if self.how == "compiled" else graph
+
     def _trace(self, whole: Callable[..., Pass], stack: Any) -> GraphModule:
         copies = pytree.tree_map(torch.clone, stack)  # a trace runs what it traces: batch norm would move its averages
         before = _python_state(self.template)
@@ -102,11 +120,24 @@ class Programs:
                 graph = make_fx(whole)(*copies)
                 drawn_since = _python_draws()
         except Exception as error:  # whatever a user's model does that torch.func cannot follow
-            raise NotStackable(f"it cannot be vectorised ({type(error).__name__}: {_first_line(error)})") from None
+            raise NotStackable(f"it cannot be vectorised ({_described(error)})") from None
         if drawn_since != drawn or _python_state(self.template) != before:
             raise NotStackable("its model draws random numbers or keeps count outside of tensors")
         self.is_random |= _draws_random_numbers(graph)
         return graph
+
+    def _compile(self, graph: GraphModule, stack: Any) -> Callable[..., Pass]:
+        """Machine code: tens of seconds with a C++ compiler, a few where a process of this machine made it before."""
+        try:
+            with torch.no_grad(), self.bench.training_rng(0), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compiled: Callable[..., Pass] = torch.compile(
+                    graph, dynamic=False, options={"fallback_random": True, "compile_threads": 1}
+                )
+                compiled(*pytree.tree_map(torch.clone, stack))
+        except Exception as error:
+            raise NotStackable(f"it cannot be compiled ({_described(error)})") from None
+        return compiled
 
 
 class _Loss(nn.Module):
@@ -142,5 +173,7 @@ def _python_state(model: nn.Module) -> list[tuple[str, Any]]:
     ]
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0][:120]
+def _described(error: Exception) -> str:
+    """Type and first line of an error."""
+    first = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{type(error).__name__}: {first[:120]}"

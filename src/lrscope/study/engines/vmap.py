@@ -12,7 +12,7 @@ from lrscope.study.bench import Bench, one_thread
 from lrscope.study.engines.base import Engine, NotStackable, Stacking
 from lrscope.study.engines.certify import certify
 from lrscope.study.engines.loop import train_trial
-from lrscope.study.engines.program import Programs
+from lrscope.study.engines.program import How, Programs
 from lrscope.study.engines.stack import train_stack
 from lrscope.study.trial import Trial, TrialResult
 
@@ -54,7 +54,8 @@ class VmapEngine(Engine):
                     results |= {trial: train_trial(bench, trial) for trial in group}
                     continue
                 for stack in _stacks(group, stacking):
-                    trained = train_stack(programs_of(bench), stack, stacking)
+                    programs = programs_of(bench, "compiled" if stacking.compiled else "traced")
+                    trained = train_stack(programs, stack, stacking)
                     results |= {result.trial: replace(result, engine=self.name) for result in trained}
         return [results[trial] for trial in trials]
 
@@ -68,10 +69,10 @@ class VmapEngine(Engine):
         return _find_out(bench, batch_size)
 
 
-@lru_cache(maxsize=1)
-def programs_of(bench: Bench) -> Programs:
-    """The programs of a bench, traced once a process."""
-    return Programs(bench)
+@lru_cache(maxsize=2)
+def programs_of(bench: Bench, how: How = "traced") -> Programs:
+    """The programs of a bench, made once a process."""
+    return Programs(bench, how)
 
 
 @lru_cache(maxsize=16)
