@@ -18,7 +18,7 @@ from lrscope.study.trial import Trial, TrialResult
 
 SHARE = 1 / 8  # of a full run's updates
 SHORTEST = 32  # updates that make a curve worth looking at
-FIRST = (1 / 12, 1.0, 12.0)  # times the best rate
+FIRST = (1 / 6, 1.0, 8.0)  # times the best rate
 FURTHER = 8.0
 MOST_TRIALS = 8  # and never more than one full run in all
 

@@ -16,6 +16,7 @@ from lrscope.study.trial import TrialResult
 
 FloatArray = NDArray[np.float64]
 LECTURE_SMOOTHING = 0.02
+TYPICAL_EXCESS = 0.4  # of the high and the low curve that is shown
 LECTURE_ORDER = ("very_high", "high", "good", "low")
 _SAME_RATE = 1e-6  # rates closer than this share are one and the same
 
@@ -181,17 +182,21 @@ def _lecture_of(runs: Sequence[TrialResult]) -> tuple[DrawnCurve, ...]:
         if len(same[0].loss) > 1
     ]
     groups = {name: [curve for curve in curves if curve.regime == name] for name in LECTURE_ORDER}
+    best = min((curve.final_loss for curve in curves), default=math.inf)
     chosen = []
-    if groups["very_high"]:
-        chosen.append(max(groups["very_high"], key=lambda curve: (len(curve.step) >= 8, -curve.lr)))
-    if groups["high"]:
-        chosen.append(max(groups["high"], key=lambda curve: curve.lr))
-    if groups["good"]:
-        best = min(groups["good"], key=lambda curve: curve.final_loss)
-        chosen.append(best)
-        if groups["low"]:
-            chosen.append(max(groups["low"], key=lambda curve: (curve.lr <= best.lr / 2**1.5, curve.lr)))
+    for name, group in groups.items():
+        if group and name == "very_high":
+            chosen.append(max(group, key=lambda curve: (len(curve.step) >= 8, -curve.lr)))
+        elif group and name == "good":
+            chosen.append(min(group, key=lambda curve: curve.final_loss))
+        elif group:
+            chosen.append(min(group, key=lambda curve: abs(_excess(curve, best) - TYPICAL_EXCESS)))
     return tuple(chosen)
+
+
+def _excess(curve: DrawnCurve, best: float) -> float:
+    """The share of the fall from the start to the best final loss that is missing."""
+    return (curve.final_loss - best) / max(curve.initial_loss - best, 1e-12)
 
 
 def _expected(optimum: Optimum) -> float:
