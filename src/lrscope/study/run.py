@@ -14,6 +14,7 @@ from lrscope.errors import InvalidInput
 from lrscope.study.assemble import assemble, observe
 from lrscope.study.bench import Bench
 from lrscope.study.check import check_task
+from lrscope.study.compare import comparison_trials
 from lrscope.study.engines.base import make_engine
 from lrscope.study.engines.choose import EngineChoice, choose_engine, expected_loads
 from lrscope.study.executors.base import Executor, default_workers, make_executor
@@ -41,7 +42,7 @@ class Progress(Protocol):
         """The study starts, or goes on with what was finished before; `notes` are worth a line each."""
 
     def asked(self, trials: Sequence[Trial], stage: str) -> None:
-        """A round begins: these are to be trained. `stage` is "search", "verification" or "illustration"."""
+        """A round begins. `stage` is "search", "verification", "comparison" (of schedules) or "illustration"."""
 
     def trained(self, result: TrialResult) -> None:
         """A trial ended and is stored."""
@@ -169,7 +170,7 @@ class _Driver:
         self.seconds = float(store.facts().get("seconds", 0.0))
 
     def run(self) -> None:
-        """Search, verify, illustrate; a study that was interrupted walks through its finished rounds again at once."""
+        """Search, verify, compare, illustrate; an interrupted study walks through its finished rounds at once."""
         if self.progress is not None:
             self.progress.begin(self.plan, self.finished, self.choice.notes)
         plan = self.plan
@@ -184,8 +185,13 @@ class _Driver:
             "verification",
             lambda seen: verification_trials(plan.space, chosen, plan.defaults, plan.metric, list(seen.values())),
         )
-        if verified is not None:
-            before = [*searched.values(), *verified.values()]
+        if verified is None:
+            return
+        compared = self._rounds(
+            "comparison", lambda seen: [] if seen else comparison_trials(plan.space, result.optima, chosen)
+        )
+        if compared is not None:
+            before = [*searched.values(), *verified.values(), *compared.values()]
             self._rounds(
                 "illustration",
                 lambda seen: illustration_trials(plan.space, result.optima, chosen.schedule, [*before, *seen.values()]),

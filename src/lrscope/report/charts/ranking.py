@@ -1,4 +1,4 @@
-"""Schedules compared: the expected loss of each at its own best learning rate."""
+"""Schedules compared: the loss of each at its own best learning rate."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lrscope.report.theme import TopLevelChart, batch_size_color, data
 
 
 def ranking(rows: Sequence[RankedSchedule], metric: str) -> TopLevelChart:
-    """The expected loss with its interval, a line per schedule, coloured by batch size; the best schedule on top."""
+    """The loss with its interval, a line per schedule, coloured by batch size; the best schedule on top."""
     table = [
         {
-            "batch_size": row.batch_size, "schedule": row.schedule, "loss": row.expected_loss.value,
-            "low": row.expected_loss.low or row.expected_loss.value,
-            "high": row.expected_loss.high or row.expected_loss.value,
-            "best rate": format_estimate(row.optimal_lr, lr=True), "expected loss": format_estimate(row.expected_loss),
+            "batch_size": row.batch_size, "schedule": row.schedule, "loss": row.loss.value,
+            "low": row.loss.low or row.loss.value,
+            "high": row.loss.high or row.loss.value,
+            "best rate": format_estimate(row.optimal_lr, lr=True), "loss on fresh seeds": format_estimate(row.loss),
         }
         for row in rows
     ]  # fmt: skip
@@ -30,7 +30,9 @@ def ranking(rows: Sequence[RankedSchedule], metric: str) -> TopLevelChart:
     x = alt.X("loss:Q", title=f"{metric} at the schedule's own best learning rate", scale=alt.Scale(zero=False))
     return alt.layer(
         base.mark_rule(strokeWidth=6, opacity=0.4, strokeCap="round").encode(alt.X("low:Q"), alt.X2("high:Q")),
-        base.mark_point(size=80).encode(x, tooltip=["schedule:N", "batch_size:Q", "best rate:N", "expected loss:N"]),
+        base.mark_point(size=80).encode(
+            x, tooltip=["schedule:N", "batch_size:Q", "best rate:N", "loss on fresh seeds:N"]
+        ),
     ).properties(height=len(mean) * max(34, 18 * len(set(sizes))))
 
 

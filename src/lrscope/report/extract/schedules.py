@@ -7,39 +7,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrscope.estimate import Estimate
+from lrscope.study.compare import without_warmup
+from lrscope.study.recommend import mean_estimate
 from lrscope.study.result import Optimum, StudyResult
-
-WARMUP, THEN = "warmup", " -> "
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankedSchedule:
-    """One schedule at one batch size; `rank` 1 is the lowest expected loss, `tied` overlaps with the first's interval.
+    """One schedule at one batch size; `rank` 1 is the lowest loss, `tied` is one that is not to be told from it.
 
-    `good_octaves` is how wide the good learning rates lie apart: log₂ of the highest over the lowest tried.
+    `loss` is the mean of the fresh seeds that all schedules were compared on (`measured`), else what the fit expects.
+    Measured losses are compared seed by seed, expected ones by their intervals.
     """
 
     batch_size: int
     schedule: str
     rank: int
     tied: bool
+    measured: bool
     optimal_lr: Estimate
-    expected_loss: Estimate
-    good_octaves: float
+    loss: Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarmupGain:
-    """A schedule with a warm-up against the same without it: how much higher the best rate, how much lower the loss."""
+    """A schedule with a warm-up against the same without it.
+
+    Arguments:
+        lr_factor: the best learning rate with it over that without.
+        loss_change: how much lower (below zero) or higher the loss is, each at its own best; seed by seed where both
+            were run on the same fresh seeds.
+        trains_up_to, trains_up_to_without: the highest of the rates tried with both at which the loss falls; None where
+            it does at none, or no rate was tried with both.
+        tried_up_to: the highest rate tried with both.
+    """
 
     batch_size: int
     schedule: str
+    without: str
     lr_factor: float
-    loss_change: float
-    good_octaves: float
-    good_octaves_without: float
-    highest_trained: float | None
-    highest_trained_without: float | None
+    loss_change: Estimate
+    trains_up_to: float | None
+    trains_up_to_without: float | None
+    tried_up_to: float | None
 
 
 def rank_schedules(result: StudyResult) -> tuple[RankedSchedule, ...]:
@@ -47,8 +57,45 @@ def rank_schedules(result: StudyResult) -> tuple[RankedSchedule, ...]:
     rows: list[RankedSchedule] = []
     for batch_size in sorted({optimum.batch_size for optimum in result.optima}):
         cells = [optimum for optimum in result.optima if optimum.batch_size == batch_size]
-        rows += _ranked(cells)
+        losses = [_fresh_losses(result, cell) for cell in cells if cell.optimal_lr is not None]
+        rows += _ranked_by_runs(result, cells) if losses and all(losses) else _ranked(cells)
     return tuple(rows)
+
+
+def _fresh_losses(result: StudyResult, cell: Optimum) -> list[float]:
+    """The final losses of a cell's optimum on the fresh seeds, seed by seed; empty where one is missing."""
+    if result.recommended is None or cell.optimal_lr is None:
+        return []
+    losses = {
+        run.trial.seed: run.final_loss(result.metric)
+        for run in result.trials
+        if (run.trial.batch_size, run.trial.schedule) == (cell.batch_size, cell.schedule)
+        and run.trial.peak_lr == cell.optimal_lr.value
+        and run.trial.stop_at == run.trial.total_steps
+    }
+    seeds = result.recommended.seeds
+    return [losses[seed] for seed in seeds] if set(seeds) <= set(losses) else []
+
+
+def _ranked_by_runs(result: StudyResult, cells: Sequence[Optimum]) -> list[RankedSchedule]:
+    known = [(cell, _fresh_losses(result, cell)) for cell in cells if cell.optimal_lr is not None]
+    known.sort(key=lambda item: math.fsum(item[1]))
+    rows = []
+    for index, (cell, losses) in enumerate(known):
+        assert cell.optimal_lr is not None  # as all that are known
+        apart = mean_estimate([loss - first for loss, first in zip(losses, known[0][1], strict=True)])
+        rows.append(
+            RankedSchedule(
+                batch_size=cell.batch_size,
+                schedule=cell.schedule,
+                rank=index + 1,
+                tied=index > 0 and apart.low is not None and apart.low <= 0,
+                measured=True,
+                optimal_lr=cell.optimal_lr,
+                loss=mean_estimate(losses),
+            )
+        )
+    return rows
 
 
 def warmup_gains(result: StudyResult) -> tuple[WarmupGain, ...]:
@@ -56,18 +103,12 @@ def warmup_gains(result: StudyResult) -> tuple[WarmupGain, ...]:
     cells = {(optimum.batch_size, optimum.schedule): optimum for optimum in result.optima}
     gains = []
     for (batch_size, schedule), warm in sorted(cells.items()):
-        head, _, rest = schedule.partition(THEN)
-        cold = cells.get((batch_size, rest)) if head.startswith(WARMUP) and rest else None
+        rest = without_warmup(schedule)
+        cold = None if rest is None else cells.get((batch_size, rest))
         if cold is not None:
-            gain = _gain(warm, cold)
+            gain = _gain(result, warm, cold)
             gains += [] if gain is None else [gain]
     return tuple(gains)
-
-
-def good_octaves(optimum: Optimum) -> float:
-    """log₂ of the highest good learning rate over the lowest; 0 where there is one only."""
-    good = [point.lr for point in optimum.curve if point.regime == "good"]
-    return math.log2(max(good) / min(good)) if good else 0.0
 
 
 def _ranked(cells: Sequence[Optimum]) -> list[RankedSchedule]:
@@ -88,30 +129,38 @@ def _ranked(cells: Sequence[Optimum]) -> list[RankedSchedule]:
                 schedule=cell.schedule,
                 rank=index + 1,
                 tied=index > 0 and floor <= ceiling,
+                measured=False,
                 optimal_lr=lr,
-                expected_loss=loss,
-                good_octaves=good_octaves(cell),
+                loss=loss,
             )
         )
     return rows
 
 
-def _gain(warm: Optimum, cold: Optimum) -> WarmupGain | None:
+def _gain(result: StudyResult, warm: Optimum, cold: Optimum) -> WarmupGain | None:
     if warm.optimal_lr is None or cold.optimal_lr is None or warm.expected_loss is None or cold.expected_loss is None:
         return None
+    with_it, without = _fresh_losses(result, warm), _fresh_losses(result, cold)
+    if with_it and without:
+        change = mean_estimate([one - other for one, other in zip(with_it, without, strict=True)])
+    else:
+        change = Estimate(warm.expected_loss.value - cold.expected_loss.value, None, None)
+    both = {point.lr for point in warm.curve} & {point.lr for point in cold.curve}
     return WarmupGain(
         batch_size=warm.batch_size,
         schedule=warm.schedule,
+        without=cold.schedule,
         lr_factor=warm.optimal_lr.value / cold.optimal_lr.value,
-        loss_change=warm.expected_loss.value - cold.expected_loss.value,
-        good_octaves=good_octaves(warm),
-        good_octaves_without=good_octaves(cold),
-        highest_trained=_highest(warm),
-        highest_trained_without=_highest(cold),
+        loss_change=change,
+        trains_up_to=_highest(warm, both),
+        trains_up_to_without=_highest(cold, both),
+        tried_up_to=max(both, default=None),
     )
 
 
-def _highest(optimum: Optimum) -> float | None:
-    """The highest rate tried that did not end very high."""
-    trained = [point.lr for point in optimum.curve if point.regime != "very_high"]
-    return max(trained) if trained else None
+def _highest(optimum: Optimum, rates: set[float]) -> float | None:
+    """The highest of these rates that ended below where it began."""
+    trained = [
+        p.lr for p in optimum.curve if p.lr in rates and p.regime != "very_high" and p.loss < optimum.initial_loss
+    ]
+    return max(trained, default=None)

@@ -24,18 +24,32 @@ def add_schedules(page: Page, result: StudyResult) -> None:
         return
     metric = METRICS.get(result.metric, result.metric)
     section = page.section("Which schedule?", answer=_sentence(rows))
-    section.chart(ranking(rows, metric), caption="Each schedule at its own best learning rate; bars: 80 % intervals.")
+    seeds = "on the same fresh seeds" if all(row.measured for row in rows) else "as its fit expects it"
+    section.chart(
+        ranking(rows, metric),
+        caption=f"Each schedule at its own best learning rate, {seeds}; bars: 80 % intervals.",
+    )
     section.table(
-        ["batch size", "rank", "schedule", "best learning rate", f"expected {metric}", "good rates span"],
-        [_row(row) for row in rows],
-        sortable=True,
+        ["batch size", "rank", "schedule", "best learning rate", metric], [_row(row) for row in rows], sortable=True
     )
     size = result.recommended.batch_size if result.recommended is not None else rows[0].batch_size
-    section.chart(
-        loss_against_rate([item for item in result.optima if item.batch_size == size], metric, by_schedule=True),
-        caption=f"The {metric} against the peak learning rate at batch size {size}, a line per schedule.",
-    )
-    section.bullets([_warmup_sentence(gain, metric) for gain in warmup_gains(result)])
+    cells = [item for item in result.optima if item.batch_size == size]
+    gains = warmup_gains(result)
+    mine = [gain for gain in gains if gain.batch_size == size]
+    shown = max(mine, key=lambda gain: gain.tried_up_to or 0.0, default=None)
+    pair = [] if shown is None else [item for item in cells if item.schedule in (shown.schedule, shown.without)]
+    if len(pair) < len(cells):
+        section.chart(
+            loss_against_rate(cells, metric, by_schedule=True),
+            caption=f"The {metric} against the peak learning rate at batch size {size}, a line per schedule.",
+        )
+    if shown is not None:
+        section.chart(
+            loss_against_rate(pair, metric, by_schedule=True),
+            caption=f"What the warm-up buys: the {metric} of `{shown.schedule}` and of `{shown.without}` over learning "
+            f"rates at batch size {size}; the high ones on one seed.",
+        )
+    section.bullets([_warmup_sentence(gain, metric) for gain in gains])
 
 
 def _sentence(rows: Sequence[RankedSchedule]) -> str:
@@ -54,23 +68,30 @@ def _row(row: RankedSchedule) -> list[CellValue]:
         Cell(text=f"{row.rank}{' (tied)' if row.tied else ''}", sort=row.rank),
         row.schedule,
         lr_cell(row.optimal_lr),
-        row.expected_loss,
-        Cell(text=f"{format_number(row.good_octaves, 2)} octaves", sort=row.good_octaves),
+        row.loss,
     ]
 
 
 def _warmup_sentence(gain: WarmupGain, metric: str) -> str:
-    change = "lower" if gain.loss_change < 0 else "higher"
-    highest = ""
-    if gain.highest_trained is not None and gain.highest_trained_without is not None:
-        highest = (
-            f"; the highest rate that still trains is {format_lr(gain.highest_trained)} with it and "
-            f"{format_lr(gain.highest_trained_without)} without"
-        )
-    wide, narrow = format_number(gain.good_octaves, 2), format_number(gain.good_octaves_without, 2)
+    change = gain.loss_change
+    amount = format_number(abs(change.value), 2)
+    if change.low is None or change.high is None:
+        loss = f"the {metric} there is expected to be {amount} {'lower' if change.value < 0 else 'higher'}"
+    elif change.low <= 0 <= change.high:
+        loss = f"the {metric} there is not to be told from that without"
+    else:
+        loss = f"the {metric} there is {amount} {'lower' if change.value < 0 else 'higher'}"
     return (
-        f"Batch size {gain.batch_size}, `{gain.schedule}`: with the warm-up the best learning rate is "
-        f"{format_number(gain.lr_factor, 2)} times that without, the {metric} "
-        f"{format_number(abs(gain.loss_change), 2)} {change}, and the good rates span {wide} octaves instead of "
-        f"{narrow}{highest}."
+        f"Batch size {gain.batch_size}: the best learning rate of `{gain.schedule}` is "
+        f"{format_number(gain.lr_factor, 2)} times that of `{gain.without}`, and {loss}.{_highest_sentence(gain)}"
     )
+
+
+def _highest_sentence(gain: WarmupGain) -> str:
+    """Up to which rate the runs train with the warm-up and without it, where both were tried."""
+    warm, cold = gain.trains_up_to, gain.trains_up_to_without
+    if gain.tried_up_to is None or warm is None or cold is None:
+        return ""
+    if warm == cold:
+        return f" With it and without it the loss falls at rates up to {format_lr(warm)}."
+    return f" The loss falls at rates up to {format_lr(warm)} with it, up to {format_lr(cold)} without."
