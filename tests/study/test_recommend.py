@@ -84,14 +84,24 @@ def test_the_largest_batch_within_the_tolerance_of_the_least_loss_is_chosen() ->
     assert choose_optimum(two, 0.01) is two[1]
 
 
+def test_losses_that_cannot_be_told_apart_are_as_good_within_three_times_the_tolerance() -> None:
+    small, large = optimum(16, 0.50), optimum(64, 0.53)
+    assert choose_optimum([small, large], 0.01) is small
+    unsure = replace(large, expected_loss=Estimate(0.53, 0.49, 0.57))
+    assert choose_optimum([small, unsure], 0.01) is unsure
+    assert choose_optimum([small, replace(large, expected_loss=Estimate(0.53, None, None))], 0.01) is not small
+    far = replace(large, expected_loss=Estimate(0.56, 0.1, 0.9))
+    assert choose_optimum([small, far], 0.01) is small
+
+
 def test_why_is_said() -> None:
     optima = [optimum(16, 0.50), optimum(64, 0.51), optimum(256, 0.9)]
-    assert reason(optima, optima[0], 0.01) == "It has the lowest expected loss of all."
-    assert reason(optima, optima[1], 0.01) == (
-        "The lowest expected loss, 0.5, is that of batch size 16; this is the largest batch size that is expected to "
-        "come within 0.01 of the drop from 2 to it."
+    assert reason(optima, optima[0]) == "It has the lowest expected loss of all."
+    assert reason(optima, optima[1]) == (
+        "The lowest expected loss, 0.5, is that of batch size 16; this is the largest batch size whose expected loss "
+        "comes as near as makes no difference."
     )
-    assert reason(optima[:1], optima[0], 0.01) == "It is the only choice with an optimum."
+    assert reason(optima[:1], optima[0]) == "It is the only choice with an optimum."
 
 
 def test_the_choice_is_trained_on_fresh_seeds_and_the_better_default_on_the_same() -> None:

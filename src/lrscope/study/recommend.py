@@ -19,6 +19,7 @@ FRESH_SEEDS = 3
 FRESH_FROM = 1000
 """Verification seeds start this far above the search's base seed, so that no choice was made on them."""
 
+UNTOLD = 3.0  # times the tolerance: losses whose intervals overlap are called alike up to here
 SGD_DEFAULTS = (0.001, 0.01)
 
 
@@ -32,20 +33,32 @@ def default_lrs(optimizer: torch.optim.Optimizer) -> tuple[float, ...]:
 
 
 def choose_optimum(optima: Sequence[Optimum], tolerance: float) -> Optimum | None:
-    """The optimum to recommend: of those whose expected loss is within the tolerance of the least, the largest batch.
+    """The optimum to recommend: of those whose expected loss is as good as the least, the largest batch.
 
-    The tolerance is a share of the drop from the initial loss, as regret is. Fewer, larger updates win a tie because
-    they take fewer seconds wherever there is hardware to fill.
+    As good is within the tolerance, a share of the drop from the initial loss as regret is; or within three times
+    that where the intervals of the losses overlap, so that they cannot be told apart. Fewer, larger updates win a tie
+    because they take fewer seconds wherever there is hardware to fill.
     """
     losses = _expected_losses(optima)
     if not losses:
         return None
-    least = min(losses.values())
-    near = [key for key, loss in losses.items() if loss - least <= tolerance * abs(optima[key].initial_loss - least)]
+    best = optima[min(losses, key=lambda key: losses[key])]
+    near = [key for key in losses if _as_good(optima[key], best, tolerance)]
     return optima[max(near, key=lambda key: (optima[key].batch_size, -losses[key]))]
 
 
-def reason(optima: Sequence[Optimum], chosen: Optimum, tolerance: float) -> str:
+def _as_good(optimum: Optimum, best: Optimum, tolerance: float) -> bool:
+    loss, least = optimum.expected_loss, best.expected_loss
+    if loss is None or least is None:
+        return False
+    lag = loss.value - least.value
+    allowed = tolerance * abs(optimum.initial_loss - least.value)
+    ceiling = math.inf if least.high is None else least.high
+    floor = -math.inf if loss.low is None else loss.low
+    return lag <= allowed or (lag <= UNTOLD * allowed and floor <= ceiling)
+
+
+def reason(optima: Sequence[Optimum], chosen: Optimum) -> str:
     """Why `choose_optimum` chose so, in a sentence."""
     losses = _expected_losses(optima)
     if len(losses) < 2:
@@ -56,8 +69,8 @@ def reason(optima: Sequence[Optimum], chosen: Optimum, tolerance: float) -> str:
     least, words = best.expected_loss.value, "batch size" if best.batch_size != chosen.batch_size else "schedule"
     where = best.batch_size if words == "batch size" else best.schedule
     return (
-        f"The lowest expected loss, {least:.3g}, is that of {words} {where}; this is the largest batch size that is "
-        f"expected to come within {tolerance:.2g} of the drop from {chosen.initial_loss:.3g} to it."
+        f"The lowest expected loss, {least:.3g}, is that of {words} {where}; this is the largest batch size whose "
+        "expected loss comes as near as makes no difference."
     )
 
 
@@ -125,7 +138,7 @@ def recommend(
         metrics=_metric_estimates(best),
         default_metrics=_metric_estimates(usual),
         seeds=seeds,
-        reason=_default_reason(chosen) if default_wins else reason(optima, chosen, space.tolerance),
+        reason=_default_reason(chosen) if default_wins else reason(optima, chosen),
         verdict=_verdict(mine, usual, default),
     )
 
