@@ -49,6 +49,15 @@ def test_schedule_reports_rates_and_ranking():
     assert document["ranking"][0]["text"] == "linear"
 
 
+def test_schedule_takes_epochs_and_tokens():
+    run = ["--epochs", "100", "--examples", "1281167", "--batch-size", "256", "--peak-lr", "0.1"]
+    document = run_json("schedule", "multistep(30 epochs, 60 epochs, 90 epochs)", *run)
+    assert document["total_steps"] == 100 * (1281167 // 256)
+    assert document["schedules"][0]["last_lr"] == pytest.approx(0.0001)
+    tokens = ["--tokens", "1e9", "--batch-size", "64", "--sequence-length", "1024", "--accumulation-steps", "2"]
+    assert run_json("schedule", "warmup(1e7 tokens) -> cosine", *tokens)["total_steps"] == 10**9 // (2 * 64 * 1024)
+
+
 def test_schedule_in_the_terminal_shows_its_picture():
     result = RUNNER.invoke(app, ["schedule", "cosine", "linear", "--total-steps", "100"], catch_exceptions=False)
     assert result.exit_code == 0
@@ -78,6 +87,9 @@ def test_schedule_writes_pictures_and_json(tmp_path, suffix):
     ("arguments", "names"),
     [
         (["schedule", "cosine", "--total-steps", "0"], "--total-steps"),
+        (["schedule", "cosine"], "has no length: give --total-steps"),
+        (["schedule", "cosine", "--epochs", "3"], "needs the plan's examples"),
+        (["schedule", "warmup(3 epochs) -> cosine", "--total-steps", "9"], "needs the plan's examples"),
         (["schedule", "cosine", "--total-steps", "10", "--peak-lr", "-1"], "peak"),
         (["schedule", "cosine", "--total-steps", "10", "--out", "x.bmp"], "x.bmp"),
         (["schedule", "cosine", "--total-steps", "10", "--out", "/no/such/folder/x.png"], "no folder"),

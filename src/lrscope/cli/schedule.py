@@ -25,8 +25,14 @@ MOST_STEPS = 200_000
 
 def schedule(
     text: Annotated[list[str], typer.Argument(help='Schedules, e.g. "warmup(5%) -> cosine".', metavar="TEXT...")],
-    total_steps: Annotated[int, typer.Option(help="Updates of the whole run.")],
+    total_steps: Annotated[int | None, typer.Option(help="Updates of the whole run.")] = None,
     peak_lr: Annotated[float | None, typer.Option(help="The peak learning rate; without it shares are shown.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Length of the run, in place of --total-steps.")] = None,
+    tokens: Annotated[float | None, typer.Option(help="Length of the run, in place of --total-steps.")] = None,
+    examples: Annotated[int | None, typer.Option(help="Training examples in an epoch.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples of a batch.")] = None,
+    accumulation_steps: Annotated[int, typer.Option(help="Batches of one update.")] = 1,
+    sequence_length: Annotated[int | None, typer.Option(help="Tokens of an example.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write FILE.png, .svg, .html, .csv or .json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -36,10 +42,23 @@ def schedule(
     from lrscope.cli.export import check_suffix, export
 
     check_suffix(out)
-    check_run(total_steps, peak_lr)
+    from lrscope.schedules.plan import Plan
     from lrscope.schedules.text import parse_schedule
 
-    schedules = [parse_schedule(item, total_steps=total_steps) for item in text]
+    plan = Plan(
+        examples=examples,
+        batch_size=batch_size,
+        accumulation_steps=accumulation_steps,
+        sequence_length=sequence_length,
+        total_steps=total_steps,
+        epochs=epochs,
+        tokens=tokens,
+    )
+    if plan.run_steps is None:
+        raise InvalidInput("The run has no length: give --total-steps, or --epochs or --tokens with what they need.")
+    total_steps = plan.run_steps
+    check_run(total_steps, peak_lr)
+    schedules = [parse_schedule(item, total_steps=total_steps, plan=plan) for item in text]
     exact = out is not None and out.suffix.lower() == ".csv"
     steps = sampled_steps(total_steps, None if exact else MOST_STEPS)
     shares = [np.asarray(item(steps), dtype=np.float64) for item in schedules]

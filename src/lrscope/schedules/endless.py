@@ -157,7 +157,30 @@ class ExponentialDecay(Schedule):
 
 
 @dataclass(frozen=True)
-class LinearGrowth(Schedule):
+class Line(Schedule):
+    """Base of what follows the straight line 1 + r·t/n."""
+
+    every: float
+    rate: float = 1.0
+    staircase: bool = False
+    steps: int | None = None
+    past_end: PastEnd = "hold"
+
+    def __post_init__(self) -> None:
+        check_steps(self, "every")
+        check_number(self, "rate")
+        check_flag(self, "staircase")
+        check_length(self, "steps", optional=True)
+        check_choice(self, "past_end")
+
+    def line(self, t: Steps) -> Steps:
+        """1 + r·t/n, or 1 + r·⌊t/n⌋ in stairs."""
+        t = _hold(self, t, self.steps, self.past_end)
+        return 1.0 + self.rate * (quotient(t, self.every) if self.staircase else t / self.every)
+
+
+@dataclass(frozen=True)
+class LinearGrowth(Line):
     """A straight line up without an end: 1 + r·t/n, the learning-rate range test (Smith 2018, arXiv 1803.09820).
 
     every: n, updates of one stair. rate: r, what each adds. staircase: whole stairs only, 1 + r·⌊t/n⌋.
@@ -168,26 +191,12 @@ class LinearGrowth(Schedule):
 
     name = "growth"
 
-    every: float
-    rate: float = 1.0
-    staircase: bool = False
-    steps: int | None = None
-    past_end: PastEnd = "hold"
-
-    def __post_init__(self) -> None:
-        check_steps(self, "every")
-        check_number(self, "rate")
-        check_flag(self, "staircase")
-        check_length(self, "steps", optional=True)
-        check_choice(self, "past_end")
-
     def at(self, t: Steps) -> Steps:
-        t = _hold(self, t, self.steps, self.past_end)
-        return 1.0 + self.rate * (quotient(t, self.every) if self.staircase else t / self.every)
+        return self.line(t)
 
 
 @dataclass(frozen=True)
-class InverseTimeDecay(Schedule):
+class InverseTimeDecay(Line):
     """One over the time: 1/(1 + r·t/n) (Robbins & Monro 1951), the rate of stochastic approximation.
 
     every: n, updates in a unit of time. rate: r. staircase: whole units only.
@@ -198,22 +207,8 @@ class InverseTimeDecay(Schedule):
 
     name = "inverse_time"
 
-    every: float
-    rate: float = 1.0
-    staircase: bool = False
-    steps: int | None = None
-    past_end: PastEnd = "hold"
-
-    def __post_init__(self) -> None:
-        check_steps(self, "every")
-        check_number(self, "rate")
-        check_flag(self, "staircase")
-        check_length(self, "steps", optional=True)
-        check_choice(self, "past_end")
-
     def at(self, t: Steps) -> Steps:
-        t = _hold(self, t, self.steps, self.past_end)
-        return 1.0 / (1.0 + self.rate * (quotient(t, self.every) if self.staircase else t / self.every))
+        return 1.0 / self.line(t)
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,3 @@
-"""PyTorch: `ScheduledLR`, a real learning rate scheduler (extra `torch`)."""
+"""PyTorch: `ScheduledLR`, a real learning rate scheduler, and what goes with it (extra `torch`)."""
+
+from lrscope.integrations.torch.schedule import ScheduledLR as ScheduledLR
