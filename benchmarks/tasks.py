@@ -195,6 +195,80 @@ def photo_pixels() -> Task:
     )
 
 
+def row_gru() -> Task:
+    """The digits read row by row: a GRU, cross-entropy, Adam, clipped gradients."""
+    from sklearn.datasets import load_digits
+
+    rows, labels = _digit_images().reshape(-1, 8, 8), torch.tensor(load_digits().target)[_order(1797)]
+    return Task(
+        name="row-gru",
+        model=_RowGRU,
+        loss=F.cross_entropy,
+        train=(rows[360:], labels[360:]),
+        validation=(rows[:360], labels[:360]),
+        optimizer=lambda parameters, lr: torch.optim.Adam(parameters, lr=lr),
+        clip_norm=1.0,
+        epochs=8,
+        batch_sizes=(16, 48, 144),
+    )
+
+
+def wine() -> Task:
+    """178 wines, 13 measurements (scikit-learn): a wide MLP with dropout, cross-entropy, SGD without momentum."""
+    from sklearn.datasets import load_wine
+
+    inputs, targets = load_wine(return_X_y=True)
+    train, validation = _split(_standardised(inputs), torch.tensor(targets))
+    return Task(
+        name="wine",
+        model=lambda: nn.Sequential(
+            nn.Linear(13, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 3)
+        ),
+        loss=F.cross_entropy,
+        train=train,
+        validation=validation,
+        optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr),
+        epochs=24,
+        batch_sizes=(4, 12, 36),
+    )
+
+
+def denoising_cnn() -> Task:
+    """Patches of a photograph (scikit-learn's) from noisy copies: a plain CNN, squared error, SGD with momentum."""
+    from sklearn.datasets import load_sample_image
+
+    photo = load_sample_image("china.jpg")[::3, ::3].astype(np.float32).mean(2) / 255 - 0.5
+    corners = np.random.default_rng(3).integers(0, np.array(photo.shape) - 10, (1600, 2))
+    clean = torch.from_numpy(np.stack([photo[row : row + 10, column : column + 10] for row, column in corners]))[
+        :, None
+    ]
+    noisy = clean + 0.2 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(4))
+    train, validation = _split(noisy, clean)
+    return Task(
+        name="denoising-cnn",
+        model=lambda: nn.Sequential(
+            nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.Conv2d(12, 12, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(12, 1, 3, padding=1),
+        ),
+        loss=F.mse_loss,
+        train=train,
+        validation=validation,
+        optimizer="sgd",
+        epochs=6,
+        batch_sizes=(16, 64, 256),
+    )  # fmt: skip
+
+
+class _RowGRU(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reader, self.output = nn.GRU(8, 32, batch_first=True), nn.Linear(32, 10)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """(B, 8, 8) rows of an image -> (B, 10) logits."""
+        return self.output(self.reader(rows)[0][:, -1])
+
+
 class _Transformer(nn.Module):
     """One pre-norm block with causal attention over 16 characters; the last position predicts the next."""
 
@@ -251,7 +325,10 @@ TASKS = {
     "teacher-student": _here("teacher_student", 5e-4, 2),
     "autoencoder": _here("autoencoder", 3e-5, 0.5),
     "batchnorm-cnn": _here("batchnorm_cnn", 1e-3, 16),
-    "transformer-text": _here("transformer_text", 1e-4, 1, held_out=True),
-    "photo-patches": _here("photo_patches", 5e-4, 2, held_out=True),
-    "photo-pixels": _here("photo_pixels", 6e-5, 1, held_out=True),
+    "transformer-text": _here("transformer_text", 1e-4, 1),
+    "photo-patches": _here("photo_patches", 5e-4, 2),
+    "photo-pixels": _here("photo_pixels", 6e-5, 1),
+    "row-gru": _here("row_gru", 1e-4, 1, held_out=True),
+    "wine": _here("wine", 1e-3, 4, held_out=True),
+    "denoising-cnn": _here("denoising_cnn", 1e-3, 4, held_out=True),
 }

@@ -19,8 +19,10 @@ def cliff_of(fine, failing):
     return find_cliff(x, np.array([False] * len(fine) + [True] * len(failing)), 1000, np.random.default_rng(0))
 
 
-def test_there_is_none_where_nothing_failed():
-    assert cliff_of([-4, -3], []) is None
+def test_none_is_near_where_nothing_failed():
+    cliff = cliff_of([-4, -3], [])
+    assert not cliff.seen
+    assert cliff.failing(np.array([-3.5]))[0] < 0.02
 
 
 @given(st.floats(-12, 2), st.floats(0.25, 3))

@@ -17,14 +17,16 @@ Floats = NDArray[np.float64]
 SEED_SPREAD = 0.25  # S, octaves
 COLLAPSE = 0.25  # a run above the best rate that lost this share of the best run's progress has failed
 SAFE_OCTAVES = 0.5  # the optimum of the mean over seeds is at least this far from the cliff
+UNSEEN = 3.0  # octaves above the highest rate tried within which a cliff is expected where none has been seen
 _GRID = 241
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cliff:
-    """Equally likely places of the cliff, log₂ η: (draws,)."""
+    """Equally likely places of the cliff, log₂ η: (draws,). `seen`: whether any run failed."""
 
     places: Floats
+    seen: bool
 
     def failing(self, x: Floats) -> Floats:
         """The probability that a run fails at each x = log₂ η: (len(x),)."""
@@ -35,25 +37,24 @@ class Cliff:
 def failed_runs(
     x: Floats, loss: Floats, best: float, best_loss: float, initial_loss: float | None
 ) -> NDArray[np.bool_]:
-    """Which runs at rates above the best one, x = `best`, failed: not finite, or most of their progress is gone."""
+    """Which runs at the best rate, x = `best`, and above failed: not finite, or much of their progress is gone."""
     limit = np.inf if initial_loss is None else best_loss + COLLAPSE * max(initial_loss - best_loss, 0.0)
-    failed: NDArray[np.bool_] = (x > best) & ~(loss < limit)
+    failed: NDArray[np.bool_] = (x >= best - 1e-6) & ~(loss < limit)
     return failed
 
 
-def find_cliff(x: Floats, failed: NDArray[np.bool_], draws: int, rng: np.random.Generator) -> Cliff | None:
-    """Draw places of the cliff from its posterior under a flat prior; None where no run failed.
+def find_cliff(x: Floats, failed: NDArray[np.bool_], draws: int, rng: np.random.Generator) -> Cliff:
+    """Draw places of the cliff from its posterior under a flat prior, which ends UNSEEN octaves above the runs.
 
     Arguments:
         x: (runs,) log₂ η. failed: (runs,) whether each run failed.
     """
-    if not failed.any():
-        return None
-    places = np.linspace(float(x.min()) - 1.0, float(x[failed].min()) + 2.0, _GRID)
+    highest = float(x[failed].min()) + 2.0 if failed.any() else float(x.max()) + UNSEEN
+    places = np.linspace(float(x.min()) - 1.0, highest, _GRID)
     distance = (x[:, None] - places) / SEED_SPREAD  # (runs, places)
     density = np.where(failed[:, None], log_ndtr(distance), log_ndtr(-distance)).sum(axis=0)
     cumulative = np.cumsum(np.exp(density - density.max()))
     levels = (np.arange(draws) + 0.5) / draws * cumulative[-1]
     drawn = np.interp(levels, cumulative, places)
     rng.shuffle(drawn)
-    return Cliff(places=drawn)
+    return Cliff(places=drawn, seen=bool(failed.any()))

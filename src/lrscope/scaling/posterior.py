@@ -23,7 +23,7 @@ SKEWS: Floats = np.array([-0.4, -0.2, 0.0, 0.2, 0.4, 0.7, 1.0, 1.5])
 SKEW_MEAN, SKEW_SD = 0.3, 0.5
 SHAPE_ERROR = 0.15  # τ: how far the linex shape is trusted, as a share of the excess
 SHAPE_RANGE = 16.0  # E, in units of the excess one octave from the best point
-STEEPER = 4.0
+STEEPER, STEEPEST = 4.0, 16.0
 PLATEAU = 0.3  # the share of the largest excess above which a curve that flattens has reached a plateau
 NOISE_MEAN, NOISE_SD = -1.5, 1.0  # log of σ over the excess one octave from the best point
 CURVATURE_MEAN, CURVATURE_SD = 0.7, 1.5  # log of k over the same excess
@@ -93,6 +93,7 @@ def octave_excess(x: Floats, y: Floats) -> float:
     To the left an excess at d octaves counts as excess/d², the largest up to three octaves away, so that noise in one
     point does not set it; nor does the one point to the right that is more than an octave away. A cliff must not
     either: the steeper side counts for STEEPER times the other at most.
+    Nor must two points that happen to lie level: it counts for its STEEPEST part at least.
     """
     best = int(np.argmin(y))
     excess = y - y[best]
@@ -102,7 +103,7 @@ def octave_excess(x: Floats, y: Floats) -> float:
         reach = reach[(x[best] + reach >= x[0]) & (x[best] + reach <= x[-1])]
         if reach.size:
             sides.append(float(np.max(np.interp(x[best] + reach, x, excess) / reach**2)))
-    scale = min(max(sides), STEEPER * min(sides)) if sides else 0.0
+    scale = min(max(sides), max(STEEPER * min(sides), max(sides) / STEEPEST)) if sides else 0.0
     if scale <= 0.0:
         scale = float(np.max(np.sort(excess)[:3]))
     return max(scale, 1e-12 * max(1.0, abs(float(y[best]))))

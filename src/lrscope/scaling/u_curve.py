@@ -29,6 +29,7 @@ class UCurve:
     `optimal_lr` and `expected_loss` (the mean loss of a run at the optimum) carry central 80 % intervals; an edge or an
     inconclusive curve keeps its best guess, with an end that the runs leave open as None; all diverged has None.
     `lr`, `loss`, `runs` are the means of the finite runs by rate; `diverged_lr` the rates at which every run diverged.
+    `failed_lr` is the lowest rate, at or above the best, at which a run failed: diverged, or lost much of its progress.
     `next_lrs` are the rates that would settle what is open. `noise` is the deviation of one run's loss.
     """
 
@@ -46,6 +47,7 @@ class UCurve:
     initial_loss: float | None
     posterior: CurvePosterior | None = field(repr=False)
     cliff: Cliff | None = field(default=None, repr=False)
+    failed_lr: float | None = None
 
     def __call__(self, lr: ArrayLike) -> Floats:
         """The fitted loss at `lr` (any shape): the median over equally likely curves; NaN where nothing was fitted."""
@@ -129,7 +131,7 @@ def fit_u_curve(
     ('found', 0.04)
     """
     sweep = gather_sweep(lr, loss, initial_loss=initial_loss, seed=seed)
-    posterior, cliff = None, None
+    posterior, cliff, upper = None, None, None
     if sweep.lr.size == 0:
         verdict = _all_diverged(float(sweep.diverged_lr[0]))
     else:
@@ -137,13 +139,14 @@ def fit_u_curve(
         x, y, runs = np.log2(sweep.lr), sweep.loss, sweep.runs
         each, best = np.log2(np.asarray(lr, dtype=np.float64).ravel()), int(np.argmin(y))
         losses = np.asarray(loss, dtype=np.float64).ravel()
-        failed = failed_runs(each, losses, x[best] + 1e-6, y[best], initial_loss)
-        cliff = find_cliff(each, failed, DRAWS, rng)
+        failed = failed_runs(each, losses, x[best], float(losses[np.isfinite(losses)].min()), initial_loss)
+        if failed.any() or initial_loss is not None:
+            cliff = find_cliff(each, failed, DRAWS, rng)
         upper = float(np.exp2(each[failed].min())) if failed.any() else None
         if upper is not None:  # what lies beyond a run that failed says nothing about the minimum
-            inside = x < math.log2(upper) - 1e-6
+            inside = x < max(math.log2(upper) - 1e-6, x[0] + 1e-6)
             x, y, runs = x[inside], y[inside], runs[inside]
-        if x.size >= 2 and float(np.ptp(y)) > 1e-12 * max(1.0, float(np.abs(y).max())):
+        if x.size >= 2 and float(np.ptp(y)) > 1e-9 * max(1.0, float(np.abs(y).max())):
             posterior = sample_posterior(
                 x,
                 y,
@@ -171,6 +174,7 @@ def fit_u_curve(
         initial_loss=initial_loss,
         posterior=posterior,
         cliff=cliff,
+        failed_lr=upper,
     )
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from lrscope.estimate import Estimate
-from lrscope.scaling.posterior import CurvePrior
+from lrscope.scaling.posterior import CurvePrior, Floats
 from lrscope.scaling.u_curve import QUANTILES, Status, UCurve, fit_u_curve
 from lrscope.study.placement import expect
 from lrscope.study.space import Cell, Observation, SearchSpace
@@ -95,9 +95,17 @@ def choose_lr(fitted: UCurve) -> float | None:
     best = fitted.optimal_lr
     if best is None or fitted.posterior is None:
         return None if best is None else best.value
-    low, high = float(fitted.lr.min()) / BELOW, float(fitted.lr.max())
+    fine = fine_rates(fitted)
+    low, high = float(fine[0]) / BELOW, float(fine[-1])
     rates = np.geomspace(low, high, max(41, 8 * math.ceil(math.log2(high / low)) + 1))
     return float(rates[np.argmin(fitted.expected_regret(rates))])
+
+
+def fine_rates(fitted: UCurve) -> Floats:
+    """The rates below the first that failed, ascending; the lowest of all where that failed too."""
+    limit = math.inf if fitted.failed_lr is None else fitted.failed_lr * (1 - 1e-9)
+    fine = fitted.lr[fitted.lr < limit]
+    return fine if fine.size else fitted.lr[:1]
 
 
 def expected_regret(fitted: UCurve) -> float:

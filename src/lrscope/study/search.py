@@ -17,7 +17,15 @@ import numpy as np
 from lrscope.scaling.edge import best_octave, find_edge
 from lrscope.scaling.posterior import CurvePrior
 from lrscope.scaling.u_curve import UCurve
-from lrscope.study.cell_fit import choose_lr, distance, expected_regret, fit_cell, leader_of, search_order
+from lrscope.study.cell_fit import (
+    choose_lr,
+    distance,
+    expected_regret,
+    fine_rates,
+    fit_cell,
+    leader_of,
+    search_order,
+)
 from lrscope.study.placement import expect
 from lrscope.study.space import DECIMALS, Cell, Observation, SearchSpace, full_trial, octave_of
 from lrscope.study.trial import Trial
@@ -36,6 +44,9 @@ ENOUGH_RUNS = 4  # after which twice the tolerance will do
 OVERFIT = 0.1  # the share of the gain that validation may lie above training before overfitting is looked for
 CLEAR_RISE = 1.5  # of the tolerance, above the noise: what a rate that is too low must lose where training overfits
 VALIDATION_BELOW = 0.5  # octaves: the optimum of the validation loss lies that of the training loss or below
+NOTHING = 0.01  # of the initial loss: a smaller gain is none
+HOPELESS = 0.03  # an expected regret above which more runs are made
+MOST_RUNS = 9
 MAX_RUNS = 6  # full runs of a cell
 
 
@@ -157,27 +168,38 @@ class _View:
     def _next_full(self) -> list[Trial]:
         """Towards the minimum, until the choice is expected to lose little enough."""
         fit = self.fit
-        if len(self.full) >= MAX_RUNS or fit is None:
+        regret = math.inf if fit is None else expected_regret(fit)
+        if fit is None or len(self.full) >= (MAX_RUNS if regret <= HOPELESS else MOST_RUNS):
             return []
-        if fit.status == "all_diverged":
+        if fit.status == "all_diverged" or self._learned_nothing():
             return self._full_runs([self.tried[0] - 1.5])
         if fit.posterior is None:  # one rate that trained, or losses that do not differ
-            best = math.log2(fit.lr[int(np.argmin(fit.loss))])
-            return self._below_cliff(fit) or self._full_runs([best - 1] if fit.cliff else [best - 1, best + 1])
-        regret = expected_regret(fit)
-        if len(self.tried) >= 2 and regret <= SAFETY * self.space.tolerance and not self._may_overfit(fit):
+            best = math.log2(fine_rates(fit)[-1])
+            beside = [best - 1] if fit.failed_lr is not None else [best - 1, best + 1]
+            return self._below_cliff(fit) or self._full_runs(beside) or self._full_runs([self.tried[0] - 1.5])
+        may_overfit = self._may_overfit(fit)
+        if len(self.tried) >= 2 and regret <= SAFETY * self.space.tolerance and not may_overfit:
             return []
         if len(self.full) >= ENOUGH_RUNS and regret <= 2 * self.space.tolerance:
             return []
-        return self._below_cliff(fit) or self._walk(fit) or self._refine(fit)
+        further = self._full_runs([self.tried[0] - 1.5]) if may_overfit else self._walk(fit)
+        return self._below_cliff(fit) or further or self._refine(fit)
+
+    def _learned_nothing(self) -> bool:
+        """Whether no run gained anything while one failed: all are too high."""
+        best = min(self.full, key=lambda seen: seen.loss)
+        nothing = not best.initial_loss - best.loss > NOTHING * abs(best.initial_loss)
+        return nothing and any(seen.loss > seen.initial_loss for seen in self.full)
 
     def _below_cliff(self, fit: UCurve) -> list[Trial]:
         """A rate between the best, where it is the highest that trained, and a run that failed far above it."""
-        best, highest = math.log2(fit.lr[int(np.argmin(fit.loss))]), math.log2(fit.lr[-1])
-        above = [octave for octave in self.tried if octave > highest + 1e-6]
-        if fit.cliff is None or best < highest or not above or above[0] - highest < WIDE_GAP:
+        if fit.failed_lr is None:
             return []
-        return self._full_runs([(highest + above[0]) / 2])
+        highest, failed = math.log2(fine_rates(fit)[-1]), math.log2(fit.failed_lr)
+        best = math.log2(fit.lr[int(np.argmin(fit.loss))])
+        if best < highest - 1e-6 or failed - highest < WIDE_GAP:
+            return []
+        return self._full_runs([(highest + failed) / 2])
 
     def _may_overfit(self, fit: UCurve) -> bool:
         """Whether the validation loss lies far above the training loss, and is no higher at the lowest rate tried.
@@ -191,14 +213,12 @@ class _View:
 
     def _walk(self, fit: UCurve) -> list[Trial]:
         """A rate beyond those tried, where the optimum is likely to lie there."""
-        optima, fine = np.log2(fit.optimal_lr_samples), np.log2(fit.lr)
+        optima, fine = np.log2(fit.optimal_lr_samples), np.log2(fine_rates(fit))
         middle = float(np.median(optima))
         asked: list[Trial] = []
-        if self._may_overfit(fit):
-            asked = self._full_runs([fine[0] - 1.5])
-        elif np.mean(optima < fine[0] - 0.1) > FAR:
+        if np.mean(optima < fine[0] - 0.1) > FAR:
             asked = self._full_runs([min(max(middle - 0.25, fine[0] - 2), fine[0] - 0.75)])
-        if not asked and fit.cliff is None and np.mean(optima > fine[-1] + 0.1) > FAR:
+        if not asked and fit.failed_lr is None and np.mean(optima > fine[-1] + 0.1) > FAR:
             asked = self._full_runs([min(max(middle, fine[-1] + 0.75), fine[-1] + 1.5)])
         return asked
 
