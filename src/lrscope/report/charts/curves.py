@@ -25,17 +25,21 @@ ABOVE_START = 2.0
 """Training curves are cut where the loss is this many times the initial one."""
 
 
-def training_curves(groups: Sequence[tuple[str, Sequence[DrawnCurve]]], select: str) -> alt.Chart:
+def training_curves(
+    groups: Sequence[tuple[str, Sequence[DrawnCurve]]], select: str, first: str | None = None
+) -> alt.Chart:
     """Training loss against updates, coloured by learning rate, one group at a time.
 
     Arguments:
         groups: a name, as the selector shows it, and its curves. select: what the selector chooses.
+        first: the group that is shown at first; the first of them where not given.
     """
     rows = [{"group": name, **_curve_row(curve)} for name, curves in groups for curve in curves]
     everything = [curve for _, curves in groups for curve in curves]
     names = [name for name, _ in groups]
     bind = alt.binding_radio if len(names) <= 6 else alt.binding_select
-    picked = alt.param(name="picked", value=names[0] if names else "", bind=bind(options=names, name=f"{select}  "))
+    start = first if first in names else names[0]
+    picked = alt.param(name="picked", value=start, bind=bind(options=names, name=f"{select}  "))
     hover = alt.selection_point(name="hover", fields=["lr"], on="pointerover", clear="pointerout")
     chart: alt.Chart = (
         alt.Chart(data(rows))

@@ -33,13 +33,9 @@ MEANING = {
 
 def add_training_curves(page: Page, result: StudyResult) -> None:
     """Every learning rate's curve, one batch size (and schedule) at a time."""
-    several = len(schedules(result)) > 1
+    several, choice = len(schedules(result)) > 1, result.recommended
     groups = [
-        (
-            f"{optimum.batch_size}, {optimum.schedule}" if several else str(optimum.batch_size),
-            curves_of(result, optimum),
-        )
-        for optimum in result.optima
+        (_name(optimum.batch_size, optimum.schedule, several), curves_of(result, optimum)) for optimum in result.optima
     ]
     groups = [(name, curves) for name, curves in groups if curves]
     if not groups:
@@ -49,9 +45,13 @@ def add_training_curves(page: Page, result: StudyResult) -> None:
         answer="Low rates crawl, good ones fall fast and far, too high ones bounce or leave.",
     )
     section.chart(
-        training_curves(groups, "batch size"),
+        training_curves(groups, "batch size", _name(choice.batch_size, choice.schedule, several) if choice else None),
         caption=f"Training loss of each learning rate, one seed each. {thinned(SMOOTHING_SHARE)} {ZOOM}",
     )
+
+
+def _name(batch_size: int, schedule: str, several: bool) -> str:
+    return f"{batch_size}, {schedule}" if several else str(batch_size)
 
 
 def add_four_regimes(page: Page, result: StudyResult) -> None:
