@@ -32,12 +32,12 @@ from lrscope.study.trial import Trial
 
 COMPRESSION = 16
 SHORTEST_STEPS = 16
-FIRST_LOOK = (-13, -10, -7, -4, -1)  # log₂ η of the first short runs where nothing is known
+FIRST_LOOK = (-10, -7, -4, -1)  # log₂ η of the first short runs where nothing is known
 BELOW_EDGE = 1.3  # octaves from the edge of the short runs to the expected optimum of the full ones
 LEAN = 0.25  # octaves: the first pair of full runs lies this much left of the expected optimum, where less is lost
 GRID_PER_OCTAVE = 4
 FAR = 0.2  # the chance of an optimum outside the rates tried at which a search goes there
-SAFETY = 0.5  # of the tolerance: what the expected regret must come down to, since it is itself an estimate
+SAFETY = 0.8  # of the tolerance: what the expected regret must come down to, since it is itself an estimate
 CLIFF_NEAR = 0.02
 WIDE_GAP = 1.4  # octaves between the best rate and a cliff, wide enough to look for a better one in between
 ENOUGH_RUNS = 4  # after which twice the tolerance will do
