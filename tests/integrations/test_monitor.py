@@ -13,7 +13,9 @@ from lrscope.integrations.torch.monitor import Diverged, Monitor, optimizer_name
 from lrscope.integrations.torch.stability import measure_sharpness, stability_limit
 
 
-def train(lr: float, steps: int = 300, *, again: bool = True, momentum: float = 0.0, **options: object) -> Monitor:
+def train(
+    lr: float, steps: int = 300, *, again: bool = True, momentum: float = 0.0, clip: float = 1e30, **options: object
+) -> Monitor:
     """A small regression: y = tanh(x·w) with a two-layer net."""
     torch.manual_seed(0)
     x = torch.randn(256, 6)
@@ -31,6 +33,7 @@ def train(lr: float, steps: int = 300, *, again: bool = True, momentum: float = 
         loss = loss_of()
         optimizer.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
         monitor.step(loss, again=loss_of if again else None)
     return monitor
@@ -82,6 +85,59 @@ def test_divergence_warns_once() -> None:
 def test_divergence_stops() -> None:
     with pytest.raises(Diverged, match="diverged at a learning rate of 30"):
         train(30.0, 60, on_divergence="stop")
+
+
+def test_the_verdict_is_told_live() -> None:
+    monitor = train(1e-4)
+    assert any("the learning rate looks low" in event for event in monitor.events)
+
+
+def test_gradients_that_were_clipped_do_not_mislead_the_step_length() -> None:
+    free, clipped = train(0.1).curve(), train(0.1, clip=0.05).curve()
+    assert free.alpha is not None
+    assert clipped.alpha is not None
+    assert clipped.grad_norm is not None
+    assert np.nanmax(clipped.grad_norm) < 0.051
+    short = np.nanmedian(clipped.alpha)
+    assert -1.0 < short < np.nanmedian(free.alpha)
+
+
+def test_rewind_puts_back_buffers_and_momentum_exactly() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    monitor = Monitor(optimizer, every=5, on_divergence="rewind", model=model)
+    kept: dict[int, list[torch.Tensor]] = {}
+    for step in range(12):
+        loss = model(torch.randn(16, 4)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        monitor.step(loss if step < 11 else float("nan"))
+        everything = [*model.state_dict().values(), *(s["momentum_buffer"] for s in optimizer.state.values())]
+        if step < 11:
+            kept[step + 1] = [value.clone() for value in everything]
+    assert monitor.rewinds == 1
+    assert len(monitor.curve()) == 5
+    assert all(torch.equal(now, then) for now, then in zip(everything, kept[5], strict=True))
+
+
+def test_rewinding_gives_up_when_it_does_not_help() -> None:
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    monitor = Monitor(optimizer, on_divergence="rewind")
+
+    def train_on() -> None:
+        for _ in range(10):
+            loss = (weight * float("nan")).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            monitor.step(loss)
+
+    with pytest.raises(Diverged, match="diverged"):
+        train_on()
+    assert monitor.rewinds == 5
 
 
 def test_rewind_goes_back_and_lowers_the_rate(tmp_path: Path) -> None:

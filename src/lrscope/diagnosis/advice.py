@@ -24,6 +24,16 @@ FINDING_ADVICE: dict[FindingName, str] = {
 """What to do about each finding."""
 
 
+def two_digits(value: float) -> str:
+    """A positive number in two significant digits, without an exponent where people would not write one.
+
+    >>> [two_digits(x) for x in (0.0123, 1.04, 26.4, 173.0, 2.5e6, 3e-7)]
+    ['0.012', '1', '26', '170', '2.5e+06', '3e-07']
+    """
+    short = f"{value:.2g}"
+    return f"{float(short):.0f}" if 100 <= value < 1e6 else short
+
+
 def factor_text(factor: Estimate) -> str:
     """The factor as a reader takes it: "about 10 times higher (3 to 30)".
 
@@ -38,8 +48,8 @@ def factor_text(factor: Estimate) -> str:
         word = "higher"
     ends = ""
     if low is not None and high is not None:
-        ends = f" ({max(low, 1.0):.2g} to {high:.2g})"
-    return f"about {value:.2g} times {word}{ends}"
+        ends = f" ({two_digits(max(low, 1.0))} to {two_digits(high)})"
+    return f"about {two_digits(value)} times {word}{ends}"
 
 
 def advise(regime: str, factor: Estimate, findings: tuple[Finding, ...], reason: str | None) -> str:

@@ -42,8 +42,9 @@ def loss_spikes(curve: Curve, shape: Shape) -> Finding | None:
     if count < 30 or shape.drop <= 0:
         return None
     width = max(5, count // 50) | 1
-    padded = np.pad(loss, width // 2, mode="edge")
-    trend = np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
+    padded, stride = np.pad(loss, width // 2, mode="edge"), max(1, width // 8)
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(padded, width)[::stride], axis=1)
+    trend = np.interp(np.arange(count), np.arange(0, count, stride), medians)
     rise = loss - trend
     noise = 1.48 * np.median(np.abs(rise))
     places = np.flatnonzero((rise > max(12 * noise, 0.15 * shape.scale)) & (shape.time > 0.05))

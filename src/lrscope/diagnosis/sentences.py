@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lrscope.diagnosis.advice import two_digits
+
 
 def _times(log_value: float) -> str:
-    value = 10.0**log_value
-    return f"{value:.2g}"
+    return two_digits(10.0**log_value)
 
 
 def _percent(log_value: float) -> str:

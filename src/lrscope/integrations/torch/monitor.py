@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lrscope.curves.curve import Curve
-from lrscope.diagnosis.diagnose import FEWEST_POINTS, Diagnosis, diagnose
+from lrscope.diagnosis.diagnose import Diagnosis, diagnose
 from lrscope.errors import InvalidInput, WorkFailed
 from lrscope.integrations.torch.monitor_record import Facts, MonitorRecord, ScalarWriter
 from lrscope.integrations.torch.rewind import DivergenceWatch, Rewinder, parameters
@@ -37,8 +37,8 @@ LOWERED = 0.3
 """What the learning rate is multiplied by at each rewind."""
 
 MOST_REWINDS = 5
-LATER = 1.25
-"""The live verdict is looked at again after so many times the steps: the whole run costs a few dozen looks."""
+FIRST_LOOK, LATER = 50, 2.0
+"""The live verdict is looked at after so many steps, and again after so many times the steps: a dozen looks a run."""
 
 OnDivergence = Literal["warn", "stop", "rewind"]
 
@@ -109,7 +109,7 @@ class Monitor:
         self._measured: _Measured | None = None
         self._previous: list[Tensor] | None = None
         self._warned, self._scale = False, 1.0
-        self._said, self._look_at = "", float(FEWEST_POINTS)
+        self._said, self._look_at = "", float(FIRST_LOOK)
         self._seconds, self._started = 0.0, None  # type: float, float | None
         self._hooks = [
             optimizer.register_step_pre_hook(self._before_step),
@@ -138,7 +138,7 @@ class Monitor:
             found = measured.found
             if again is not None and math.isfinite(value):
                 found |= self._same_batch(measured, value, again)
-            self._previous = measured.gradients
+            self._previous = measured.gradients if measured.weights else None
         self._record.add(value, self._lr(), found)
         if self._watch.diverging(self._record.losses):
             self._act(value)
