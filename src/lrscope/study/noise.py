@@ -32,6 +32,7 @@ PLACES = 12
 MOST_STEPS = 400
 """A short training: the full run where that is shorter, else its schedule in so many updates."""
 SCHEDULE = "warmup(5%) -> cosine"
+FEWEST_EXAMPLES = 64
 NOISE_STREAM = 500  # of a seed's random numbers: which examples are measured, dropout while they are
 
 
@@ -161,6 +162,27 @@ def measure_noise(
 
             branched = measure_branches(bench, size, course.lr, seed, len(course.losses))
     return _result(bench, course, branched, "given" if lr is not None else "the optimizer's default", started)
+
+
+def initial_noise(bench: Bench, seed: int, examples: int = 1024) -> Estimate | None:
+    """B_simple at the initial weights of a seed: at batch size B the gradient's relative variance is B_simple/B.
+
+    None where it cannot be measured: too few examples, or gradients that are not finite.
+    """
+    import torch
+
+    from lrscope.integrations.torch.per_example import measure_noise_here
+    from lrscope.study.bench import one_thread
+    from lrscope.study.seeding import isolated_rng, stream_seed
+
+    if bench.train_examples < FEWEST_EXAMPLES:
+        return None
+    model = bench.make_model(seed)
+    model.train()
+    with one_thread(), isolated_rng(stream_seed(seed, NOISE_STREAM)):
+        indices = torch.randperm(bench.train_examples)[:examples].to(bench.device)
+        scale = measure_noise_here(model, bench.batch_loss, bench.train.batch, indices, batch_size=16).scale
+    return scale.estimate if math.isfinite(scale.trace) and math.isfinite(scale.value) else None
 
 
 class _Course:

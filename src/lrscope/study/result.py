@@ -95,7 +95,10 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudyResult:
-    """A finished (or cut short) study. `trials` are all trained trials, in the order of their keys."""
+    """A finished (or cut short) study. `trials` are all trained trials, in the order of their keys.
+
+    `gradient_noise` is B_simple at the initial weights; over B it is the gradient's relative variance at batch size B.
+    """
 
     task: str
     metric: str
@@ -108,6 +111,7 @@ class StudyResult:
     trials: tuple[TrialResult, ...]
     engine: str
     notes: tuple[str, ...] = ()
+    gradient_noise: Estimate | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The study as `summary.json` has it (schema lrscope/study/1)."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lrscope.errors import InvalidInput
+from lrscope.estimate import Estimate
 from lrscope.study.assemble import assemble, observe
 from lrscope.study.bench import Bench
 from lrscope.study.check import check_task
@@ -20,6 +21,7 @@ from lrscope.study.engines.choose import EngineChoice, choose_engine, expected_l
 from lrscope.study.executors.base import Executor, default_workers, make_executor
 from lrscope.study.illustrate import illustration_trials
 from lrscope.study.load import TaskSource
+from lrscope.study.noise import initial_noise
 from lrscope.study.plan import DEFAULT_SCHEDULE, StudyPlan, check_same, make_plan
 from lrscope.study.recommend import choose_optimum, default_lrs, verification_trials
 from lrscope.study.result import StudyResult
@@ -113,6 +115,9 @@ def run_study(
         with make_executor(executor, source, choice.spec, workers) as pool:
             driver = _Driver(plan, store, pool, choice, max_runs, progress)
             driver.run()
+        if "gradient_noise" not in facts and len(plan.space.total_steps) > 1:
+            noise = initial_noise(bench, seed)
+            store.put_fact("gradient_noise", None if noise is None else noise.to_json())
         return _result(plan, store)
 
 
@@ -133,7 +138,12 @@ def _result(plan: StudyPlan, store: Store) -> StudyResult:
     facts = store.facts()
     choice = EngineChoice.from_fact(facts["engine"])
     result = assemble(plan, store.trials(), str(choice), float(facts.get("seconds", 0.0)))
-    return replace(result, notes=(*result.notes, *choice.notes))
+    noise = facts.get("gradient_noise")
+    return replace(
+        result,
+        notes=(*result.notes, *choice.notes),
+        gradient_noise=None if noise is None else Estimate(**noise),
+    )
 
 
 def _rounds_to_come(plan: StudyPlan) -> tuple[list[Trial], float]:

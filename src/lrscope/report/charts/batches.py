@@ -39,11 +39,22 @@ def _measures(comparison: BatchComparison) -> tuple[_Measure, ...]:
         _Measure(
             title="Examples a second", subtitle="training alone", read=lambda row: row.examples_per_second, best=max
         ),
-        _Measure(title="Noise", subtitle="variance of the loss between updates", read=lambda row: row.loss_variance),
+        _noise(comparison),
         _Measure(title="Updates", subtitle=goal, read=lambda row: row.updates_to_target),
         _Measure(title="Examples", subtitle=goal, read=lambda row: row.examples_to_target, best=min),
         _Measure(title="Seconds", subtitle=goal, read=lambda row: row.seconds_to_target, seconds=True, best=min),
     )
+
+
+def _noise(comparison: BatchComparison) -> _Measure:
+    """How accurate a gradient is: by the gradients themselves where they were measured, else by the loss."""
+    if any(row.gradient_variance is not None for row in comparison.rows):
+        return _Measure(
+            title="Noise of the gradient",
+            subtitle="its variance over its square",
+            read=lambda row: row.gradient_variance,
+        )
+    return _Measure(title="Noise", subtitle="variance of the loss between updates", read=lambda row: row.loss_variance)
 
 
 def _small(rows: Sequence[BatchSummary], measure: _Measure) -> TopLevelChart | None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
+from lrscope.estimate import Estimate
 from lrscope.report.extract.study import full_runs, main_optima
 from lrscope.report.extract.thin import finite_start, smoothed
 from lrscope.study.result import Optimum, StudyResult
@@ -35,6 +37,8 @@ class BatchSummary:
     Arguments:
         lr: the trained rate nearest to the optimum. updates: those of a full run.
         seconds_per_update, examples_per_second: of training alone, evaluation left out.
+        gradient_variance: of the gradient at the initial weights, relative to its squared length: tr Σ / (B |G|²); the
+            least and the greatest are the ends of its 80 % interval.
         loss_variance: the variance of the training loss between neighbouring updates, at the common loss.
         updates_to_target, examples_to_target, seconds_to_target: until the common loss is reached.
         train_loss, val_loss, metrics: after the last update.
@@ -45,6 +49,7 @@ class BatchSummary:
     updates: int
     seconds_per_update: Spread
     examples_per_second: Spread
+    gradient_variance: Spread | None
     loss_variance: Spread | None
     updates_to_target: Spread | None
     examples_to_target: Spread | None
@@ -65,6 +70,24 @@ class BatchComparison:
     rows: tuple[BatchSummary, ...]
     fastest: int | None
     cheapest: int | None
+    cost: UpdateCost | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateCost:
+    """Seconds of an update as `overhead` + `per_example` · B, fitted in the logarithm to all batch sizes."""
+
+    overhead: float
+    per_example: float
+
+    @property
+    def bend(self) -> float:
+        """The batch size at which half of the most examples a second are reached: the throughput bends there."""
+        return self.overhead / self.per_example if self.per_example > 0 else math.inf
+
+    def examples_per_second(self, batch_size: float) -> float:
+        """The throughput at a batch size."""
+        return batch_size / (self.overhead + self.per_example * batch_size)
 
 
 def compare_batches(result: StudyResult) -> BatchComparison:
@@ -72,7 +95,7 @@ def compare_batches(result: StudyResult) -> BatchComparison:
     cells = [(optimum, best_runs(result, optimum)) for optimum in main_optima(result)]
     cells = [(optimum, runs) for optimum, runs in cells if runs]
     target = common_loss([run for _, runs in cells for run in runs])
-    rows = tuple(_summary(optimum.batch_size, runs, target) for optimum, runs in cells)
+    rows = tuple(_summary(optimum.batch_size, runs, target, result.gradient_noise) for optimum, runs in cells)
     reached = [row for row in rows if row.seconds_to_target is not None]
     several = len(reached) > 1
     return BatchComparison(
@@ -80,7 +103,28 @@ def compare_batches(result: StudyResult) -> BatchComparison:
         rows=rows,
         fastest=min(reached, key=lambda row: _mean(row.seconds_to_target)).batch_size if several else None,
         cheapest=min(reached, key=lambda row: _mean(row.examples_to_target)).batch_size if several else None,
+        cost=update_cost([row.batch_size for row in rows], [row.seconds_per_update.mean for row in rows]),
     )
+
+
+def update_cost(batch_sizes: Sequence[int], seconds: Sequence[float]) -> UpdateCost | None:
+    """What an update costs, from its seconds at several batch sizes; None with fewer than two.
+
+    >>> cost = update_cost([16, 64, 256], [0.0026, 0.0074, 0.0266])
+    >>> round(cost.overhead, 4), round(cost.per_example, 6), round(cost.bend)
+    (0.001, 0.0001, 10)
+    """
+    sizes, costs = np.array(batch_sizes, dtype=np.float64), np.array(seconds, dtype=np.float64)
+    known = np.isfinite(costs) & (costs > 0)
+    if np.unique(sizes[known]).size < 2:
+        return None
+    b, c = sizes[known], np.log(costs[known])
+    start = np.array([float(c.min()), float((c - np.log(b)).min())])
+    fit = optimize.least_squares(
+        lambda logs: np.logaddexp(logs[0], logs[1] + np.log(b)) - c, start, bounds=(start - 12.0, start + 12.0)
+    )
+    overhead, per_example = np.exp(fit.x)
+    return UpdateCost(overhead=float(overhead), per_example=float(per_example))
 
 
 def best_runs(result: StudyResult, optimum: Optimum) -> tuple[TrialResult, ...]:
@@ -130,7 +174,9 @@ def variance_between_updates(run: TrialResult, until: float) -> float | None:
     return float(0.5 * np.var(steps)) if len(steps) >= 3 else None
 
 
-def _summary(batch_size: int, runs: Sequence[TrialResult], target: float | None) -> BatchSummary:
+def _summary(
+    batch_size: int, runs: Sequence[TrialResult], target: float | None, noise: Estimate | None
+) -> BatchSummary:
     updates = [None if target is None else updates_to(run, target) for run in runs]
     per_update = [run.seconds / max(1, len(run.loss)) for run in runs]
     return BatchSummary(
@@ -139,6 +185,7 @@ def _summary(batch_size: int, runs: Sequence[TrialResult], target: float | None)
         updates=runs[0].trial.total_steps,
         seconds_per_update=_required(per_update),
         examples_per_second=_required(run.examples / run.seconds if run.seconds > 0 else math.nan for run in runs),
+        gradient_variance=None if noise is None else _relative_variance(noise, batch_size),
         loss_variance=spread(
             variance_between_updates(run, len(run.loss) if until is None else until)
             for run, until in zip(runs, updates, strict=True)
@@ -152,6 +199,11 @@ def _summary(batch_size: int, runs: Sequence[TrialResult], target: float | None)
         val_loss=spread(run.val_loss for run in runs),
         metrics={name: _required(run.metrics[name] for run in runs if name in run.metrics) for name in runs[0].metrics},
     )
+
+
+def _relative_variance(noise: Estimate, batch_size: int) -> Spread:
+    low, high = (noise.value if end is None else end for end in (noise.low, noise.high))
+    return Spread(mean=noise.value / batch_size, low=low / batch_size, high=high / batch_size, seeds=1)
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from lrscope.report.charts.batch_law import rate_against_batch
@@ -74,13 +75,14 @@ def add_large_against_small(page: Page, result: StudyResult) -> None:
             f"Each batch size at its own best learning rate. The common loss is the lowest {metric} that all of them "
             f"reach, {format_number(comparison.target)}. Seconds are of training on this machine, evaluation left out."
         )
+    section.prose(_parallelism(comparison), _endings(comparison))
     _add_batch_facts(section, comparison)
     charts = batch_charts(comparison)
     if charts:
         section.gallery(
             charts,
-            caption="Means over seeds, the bars from the least to the greatest. Noise is half the variance of the "
-            "difference between neighbouring updates' losses, shortly before the common loss; it falls as 1/B.",
+            caption="Means over seeds, the bars from the least to the greatest. The noise of the gradient is "
+            "tr Σ / (B |G|²) at the initial weights, by the gradients of single examples, with its 80 % interval.",
         )
     heads, rows = _batch_table(comparison)
     section.table(heads, rows, caption="In small print: the least and the greatest over seeds.")
@@ -105,6 +107,45 @@ def _batch_sentence(comparison: BatchComparison) -> str:
         f"Batch size {comparison.fastest} is the fastest in seconds, batch size {comparison.cheapest} the cheapest "
         "in examples."
     )
+
+
+def _parallelism(comparison: BatchComparison) -> str:
+    """Where the throughput bends."""
+    cost = comparison.cost
+    if cost is None:
+        return ""
+    sizes = [row.batch_size for row in comparison.rows]
+    most = 1 / cost.per_example if cost.per_example > 0 else math.inf
+    parts = (
+        f"An update costs about {format_seconds(cost.overhead)}, and {format_seconds(cost.per_example)} more for each "
+        "example"
+    )
+    if cost.bend > max(sizes) * 4:
+        return f"{parts}: up to batch size {max(sizes)} larger ones are nearly free, the throughput does not bend yet."
+    if cost.bend < min(sizes) / 4:
+        return f"{parts}: at batch size {min(sizes)} the hardware is full already, larger batches save nothing."
+    return (
+        f"{parts}: the throughput bends at batch size {cost.bend:.2g}, where half of the most, "
+        f"{format_number(float(most), 2)} examples a second, is reached."
+    )
+
+
+def _endings(comparison: BatchComparison) -> str:
+    """Whether small batches end better here, each at its own best rate."""
+    small, large = comparison.rows[0], comparison.rows[-1]
+    what = "validation" if small.val_loss is not None and large.val_loss is not None else "training"
+    one, other = (row.val_loss if what == "validation" and row.val_loss else row.train_loss for row in (small, large))
+    texts = (
+        f"{format_number(one.mean)} at batch size {small.batch_size}",
+        f"{format_number(other.mean)} at {large.batch_size}",
+    )
+    if one.high < other.low:
+        verdict = "Small batches end better here"
+    elif other.high < one.low:
+        verdict = "Large batches end better here"
+    else:
+        verdict = "Small and large batches end alike here, as far as the seeds tell"
+    return f"{verdict}: {what} loss {texts[0]}, {texts[1]}, each at its own best rate after a full run."
 
 
 def _add_batch_facts(section: Section, comparison: BatchComparison) -> None:
@@ -133,6 +174,7 @@ def _batch_table(comparison: BatchComparison) -> tuple[list[str], list[list[Cell
         ("updates in a full run", lambda row: row.updates),
         ("cost of an update", lambda row: _cell(row.seconds_per_update, seconds=True)),
         ("examples a second", lambda row: _cell(row.examples_per_second)),
+        ("relative variance of the gradient", lambda row: _cell(row.gradient_variance)),
         ("variance of the loss between updates", lambda row: _cell(row.loss_variance)),
         ("updates to the common loss", lambda row: _cell(row.updates_to_target)),
         ("examples to the common loss", lambda row: _cell(row.examples_to_target)),
