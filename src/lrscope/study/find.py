@@ -36,10 +36,11 @@ LOWEST, HIGHEST = -22.0, 7.0  # log₂ η that is never left
 FINE_RUNS = 5.4  # how many of the longer runs the budget would pay for alone
 COARSE_PER_FINE = 5  # a very short run's share of a longer one
 FEWEST_UPDATES = 4, 6  # of a very short and of a longer run
-RELIABLE_UPDATES = 8  # of a longer run: fewer show too little of the training
+RELIABLE_UPDATES = 10  # of a longer run: fewer show too little of the training
 BELOW_EDGE = 1.3  # octaves from the edge to the answer, and the half-width of its 80 % interval
 HALF_WIDTH = 1.3
 SLOW_START = 0.3  # a run that gained less than this share of the initial loss has hardly begun: its edge is too high
+SLOW_FEW = 0.5  # the same for a run of few updates
 SLOW_OCTAVES = 1.0
 NOTHING = 0.01  # a gain below this share of the initial loss is no gain
 
@@ -121,7 +122,7 @@ def _next_coarse(done: Sequence[Branch], look: Sequence[float]) -> list[float]:
 
 
 def _next_fine(done: Sequence[Branch], coarse: int, fine: int) -> list[float]:
-    """Around the coarse best, then right until the edge is passed, left until the best is not the lowest."""
+    """From the coarse best, left until the best is not the lowest, then right until the edge is passed."""
     runs = sorted((branch for branch in done if branch.steps == fine), key=lambda branch: branch.octave)
     looks = sorted((branch for branch in done if branch.steps == coarse), key=lambda branch: branch.octave)
     start, rough_edge = _best(looks), _edge(looks)
@@ -132,9 +133,11 @@ def _next_fine(done: Sequence[Branch], coarse: int, fine: int) -> list[float]:
         return [runs[0].octave - 2.0]
     if _gain_share(best) < NOTHING:
         return [runs[0].octave - 2.0]
+    if best is runs[0]:
+        return [best.octave - 1.0]
     if _edge(runs) is None:
         return [runs[-1].octave + (2.0 if rough_edge is not None and rough_edge > runs[-1].octave + 2 else 1.0)]
-    return [best.octave - 1.0] if best is runs[0] else []
+    return []
 
 
 def _best(branches: Sequence[Branch]) -> Branch | None:
@@ -169,7 +172,9 @@ def read_branches(total_steps: int, budget: float, done: Sequence[Branch]) -> tu
     known = edge is not None
     octave = (best.octave + 0.5 if edge is None else edge) - BELOW_EDGE
     if share < SLOW_START:
-        octave -= SLOW_OCTAVES if fine >= RELIABLE_UPDATES else 2 * SLOW_OCTAVES
+        octave -= SLOW_OCTAVES
+    if share < SLOW_FEW and fine < RELIABLE_UPDATES:
+        octave -= SLOW_OCTAVES
     low, high = 2.0 ** (octave - HALF_WIDTH), 2.0 ** (octave + HALF_WIDTH)
     estimate = Estimate(2.0**octave, low, high if known else None)
     study = "ask `lrscope study`, or allow more with --budget"
