@@ -39,6 +39,6 @@ def resolve(case: dict[str, Any]) -> Callable[[Any], Any]:
         TypeError: a parameter that the peer's schedule does not take.
     """
     make = PEERS[case["peer"]][case["name"]]
-    about_the_case = {"quantity": case.get("quantity", "lr"), "last_step": max([0, *case.get("steps", [])])}
+    about_the_case = {"quantity": case.get("quantity", "lr"), "last_step": max([0, *case.get("steps", [1000])])}
     taken = {key: value for key, value in about_the_case.items() if key in inspect.signature(make).parameters}
     return make(**case["params"], **taken)
