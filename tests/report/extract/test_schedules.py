@@ -54,9 +54,8 @@ def test_what_a_warm_up_buys_is_told_seed_by_seed_and_at_rates_tried_with_both(f
     assert gain.loss_change.value == pytest.approx(-0.02)
     assert gain.loss_change.high is not None
     assert gain.loss_change.high < 0
-    assert gain.trains_up_to is not None
-    assert gain.trains_up_to_without is not None
-    assert gain.trains_up_to > gain.trains_up_to_without
+    assert gain.widest_at is not None
+    assert gain.loss_there < gain.loss_there_without  # without it the runs are lost at half the rate
 
 
 def test_the_page_ranks_schedules_and_shows_the_warm_up(fake: ModuleType) -> None:

@@ -37,9 +37,9 @@ class WarmupGain:
         lr_factor: the best learning rate with it over that without.
         loss_change: how much lower (below zero) or higher the loss is, each at its own best; seed by seed where both
             were run on the same fresh seeds.
-        trains_up_to, trains_up_to_without: the highest of the rates tried with both at which the loss falls; None where
-            it does at none, or no rate was tried with both.
-        tried_up_to: the highest rate tried with both.
+        widest_at: the learning rate, of those tried with both, at which the two losses lie farthest apart; None where
+            no rate was tried with both.
+        loss_there, loss_there_without: the losses at that rate, infinite where the run was lost.
     """
 
     batch_size: int
@@ -47,9 +47,9 @@ class WarmupGain:
     without: str
     lr_factor: float
     loss_change: Estimate
-    trains_up_to: float | None
-    trains_up_to_without: float | None
-    tried_up_to: float | None
+    widest_at: float | None
+    loss_there: float
+    loss_there_without: float
 
 
 def rank_schedules(result: StudyResult) -> tuple[RankedSchedule, ...]:
@@ -145,22 +145,22 @@ def _gain(result: StudyResult, warm: Optimum, cold: Optimum) -> WarmupGain | Non
         change = mean_estimate([one - other for one, other in zip(with_it, without, strict=True)])
     else:
         change = Estimate(warm.expected_loss.value - cold.expected_loss.value, None, None)
-    both = {point.lr for point in warm.curve} & {point.lr for point in cold.curve}
+    top = max(warm.initial_loss, cold.initial_loss)
+    losses = [_losses(optimum) for optimum in (warm, cold)]
+    apart = {lr: abs(min(losses[0][lr], top) - min(losses[1][lr], top)) for lr in losses[0].keys() & losses[1].keys()}
+    widest = max(sorted(apart), key=lambda lr: apart[lr], default=None)
     return WarmupGain(
         batch_size=warm.batch_size,
         schedule=warm.schedule,
         without=cold.schedule,
         lr_factor=warm.optimal_lr.value / cold.optimal_lr.value,
         loss_change=change,
-        trains_up_to=_highest(warm, both),
-        trains_up_to_without=_highest(cold, both),
-        tried_up_to=max(both, default=None),
+        widest_at=widest,
+        loss_there=math.nan if widest is None else losses[0][widest],
+        loss_there_without=math.nan if widest is None else losses[1][widest],
     )
 
 
-def _highest(optimum: Optimum, rates: set[float]) -> float | None:
-    """The highest of these rates that ended below where it began."""
-    trained = [
-        p.lr for p in optimum.curve if p.lr in rates and p.regime != "very_high" and p.loss < optimum.initial_loss
-    ]
-    return max(trained, default=None)
+def _losses(optimum: Optimum) -> dict[float, float]:
+    """The loss at each rate tried; infinite where it ended no lower than it began."""
+    return {p.lr: p.loss if p.loss < optimum.initial_loss else math.inf for p in optimum.curve}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lrscope.report.charts.ranking import ranking
@@ -36,7 +37,7 @@ def add_schedules(page: Page, result: StudyResult) -> None:
     cells = [item for item in result.optima if item.batch_size == size]
     gains = warmup_gains(result)
     mine = [gain for gain in gains if gain.batch_size == size]
-    shown = max(mine, key=lambda gain: gain.tried_up_to or 0.0, default=None)
+    shown = max(mine, key=lambda gain: gain.widest_at or 0.0, default=None)
     pair = [] if shown is None else [item for item in cells if item.schedule in (shown.schedule, shown.without)]
     if len(pair) < len(cells):
         section.chart(
@@ -83,15 +84,16 @@ def _warmup_sentence(gain: WarmupGain, metric: str) -> str:
         loss = f"the {metric} there is {amount} {'lower' if change.value < 0 else 'higher'}"
     return (
         f"Batch size {gain.batch_size}: the best learning rate of `{gain.schedule}` is "
-        f"{format_number(gain.lr_factor, 2)} times that of `{gain.without}`, and {loss}.{_highest_sentence(gain)}"
+        f"{format_number(gain.lr_factor, 2)} times that of `{gain.without}`, and {loss}.{_widest_sentence(gain)}"
     )
 
 
-def _highest_sentence(gain: WarmupGain) -> str:
-    """Up to which rate the runs train with the warm-up and without it, where both were tried."""
-    warm, cold = gain.trains_up_to, gain.trains_up_to_without
-    if gain.tried_up_to is None or warm is None or cold is None:
+def _widest_sentence(gain: WarmupGain) -> str:
+    """At which rate, of those tried with the warm-up and without it, the two lie farthest apart."""
+    if gain.widest_at is None or gain.loss_there == gain.loss_there_without:
         return ""
-    if warm == cold:
-        return f" With it and without it the loss falls at rates up to {format_lr(warm)}."
-    return f" The loss falls at rates up to {format_lr(warm)} with it, up to {format_lr(cold)} without."
+    with_it, without = (
+        format_number(loss, 2) if math.isfinite(loss) else "no longer falls"
+        for loss in (gain.loss_there, gain.loss_there_without)
+    )
+    return f" They lie farthest apart at {format_lr(gain.widest_at)}: {with_it} with it, {without} without."
