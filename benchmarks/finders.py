@@ -1,7 +1,8 @@
 """Learning-rate finders and tuning-free optimizers, run on a task's own model and data as their users run them.
 
 Each function returns the rate that it suggests (None where it gives none) and the updates that it made. The seed fixes
-weights and data order as it does for lrscope's own trials.
+weights and data order as it does for lrscope's own trials. fastai is not in the extra `bench`: it brings a torchvision
+that a CPU build of PyTorch cannot load. Installed by hand, without torchvision, it runs; where absent it is left out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
 import torch
 from torch import nn
@@ -143,8 +145,9 @@ FINDERS: dict[str, Callable[[Bench, int, int], Suggestion]] = {
     "lrscope find": lrscope_find,
     "torch-lr-finder": torch_lr_finder,
     "Lightning lr_find": lightning_lr_find,
-    "fastai lr_find": fastai_lr_find,
 }
+if find_spec("fastai"):
+    FINDERS["fastai lr_find"] = fastai_lr_find
 
 
 def prodigy(task: Task, model: nn.Module) -> torch.optim.Optimizer:

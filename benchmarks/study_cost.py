@@ -280,7 +280,8 @@ def markdown(rows: Sequence[Row]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        if row.method.endswith(" runs") and int(row.method.split()[-2]) not in SHOWN:
+        budget = row.method.partition(", ")[2].removesuffix(" runs")
+        if budget.isdigit() and int(budget) not in SHOWN:
             continue
         within = "–" if math.isnan(row.within_3) else f"{row.within_3:.0%}"
         lines.append(
@@ -298,7 +299,7 @@ def draw(rows: Sequence[Row]) -> None:
     for row in rows:
         if row.method.startswith("  "):
             continue
-        name, _, budget = row.method.partition(", ")
+        name, _, budget = row.method.partition(", ") if row.method.endswith(" runs") else (row.method, "", "")
         for what, value in (("median", row.median), ("95th percentile", row.p95)):
             points.append(
                 {"method": name, "cost": row.equivalents, "regret": 100 * max(value, 1e-4), "what": what,

@@ -87,6 +87,7 @@ def _fit(
     return fit_u_curve(lr, loss, initial_loss=initial, seed=seeds, prior=prior)
 
 
+@lru_cache(maxsize=1024)
 def choose_lr(fitted: UCurve) -> float | None:
     """The rate of least expected regret under the fitted curves and the cliff, among rates like those tried.
 
@@ -108,6 +109,7 @@ def fine_rates(fitted: UCurve) -> Floats:
     return fine if fine.size else fitted.lr[:1]
 
 
+@lru_cache(maxsize=1024)
 def expected_regret(fitted: UCurve) -> float:
     """What the choice is expected to lose; infinite where nothing could be fitted."""
     choice = choose_lr(fitted)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,19 +31,20 @@ def expect(cell: Cell, fitted: Mapping[Cell, UCurve], gain: float | None = None)
         return None
     schedules = list(dict.fromkeys([next(iter(known)).schedule, *(other.schedule for other in known), cell.schedule]))
     rows = np.array([_row(other, schedules) for other in known])
-    octaves = [np.log2(fit.optimal_lr_samples) for fit in known.values()]
-    centre = np.array([np.median(samples) for samples in octaves])
-    variance = np.array([np.var(samples) for samples in octaves]) + SCATTER**2
+    found = [_summary(fit) for fit in known.values()]
+    centre = np.array([one.octave for one in found])
+    variance = np.array([one.variance for one in found]) + SCATTER**2
     prior_mean = np.array([0.0, EXPONENT] + [0.0] * (len(schedules) - 1))
     precision = np.diag([1e-6, EXPONENT_SD**-2] + [OFFSET_SD**-2] * (len(schedules) - 1))
     covariance = np.linalg.inv(precision + rows.T @ (rows / variance[:, None]))
     mean = covariance @ (precision @ prior_mean + rows.T @ (centre / variance))
     row = _row(cell, schedules)
-    shares = [_log_curvature_share(fit) for fit in known.values()]
     return CurvePrior(
         minimum=float(row @ mean),
         minimum_sd=math.sqrt(float(row @ covariance @ row) + SCATTER**2),
-        log_curvature=None if gain is None or gain <= 0 else float(np.mean(shares)) + math.log(gain),
+        log_curvature=None
+        if gain is None or gain <= 0
+        else float(np.mean([one.log_curvature_share for one in found])) + math.log(gain),
         log_curvature_sd=LOG_CURVATURE_SD,
     )
 
@@ -51,9 +54,21 @@ def _row(cell: Cell, schedules: list[str]) -> list[float]:
     return [1.0, math.log2(cell.batch_size), *(float(cell.schedule == schedule) for schedule in schedules[1:])]
 
 
-def _log_curvature_share(fitted: UCurve) -> float:
-    """log of the curvature over the loss that training gains."""
+@dataclass(frozen=True, kw_only=True)
+class _Summary:
+    octave: float  # median and variance of the optimum, log₂ η
+    variance: float
+    log_curvature_share: float  # log of the curvature over the loss that training gains
+
+
+@lru_cache(maxsize=1024)
+def _summary(fitted: UCurve) -> _Summary:
     assert fitted.posterior is not None  # `expect` chose those that have one
     start = float(fitted.loss.max()) if fitted.initial_loss is None else fitted.initial_loss
     gain = np.maximum(start - fitted.posterior.bottom, 1e-12 * max(1.0, abs(start)))
-    return float(np.median(np.log(fitted.posterior.curvature / gain)))
+    octaves = np.log2(fitted.optimal_lr_samples)
+    return _Summary(
+        octave=float(np.median(octaves)),
+        variance=float(np.var(octaves)),
+        log_curvature_share=float(np.median(np.log(fitted.posterior.curvature / gain))),
+    )
