@@ -27,14 +27,14 @@ def write_log(path, **columns):
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("logs")
-    step = np.arange(0, 5000, 25)
+    step = np.arange(0, 5000, 50)
     generator = np.random.default_rng(0)
     for name, lr in {
         "constant": np.full(step.size, 0.1),
         "cosine": 0.05 * (1 + np.cos(np.pi * step / 5000)),
         "drop": np.where(step < 2000, 0.1, 0.02),
     }.items():
-        area = np.cumsum(lr) * 25
+        area = np.cumsum(lr) * 50
         loss = 2 + 3 * (area + 5) ** -0.4 - 1.5 * (0.1 - lr) + 1e-3 * generator.normal(size=step.size)
         write_log(folder / f"{name}.csv", step=step, lr=lr, loss=loss, grad_norm=1 + 4 * np.exp(-step / 300))
     return folder
