@@ -24,7 +24,7 @@ def diagnosis_page(curves: Sequence[Curve], verdicts: Sequence[Diagnosis]) -> Pa
     page = Page("Is the learning rate right?", subtitle=f"{count} run{'s' if count != 1 else ''}, {good} of them good.")
     if count > 1:
         section = page.section("All runs", answer=_overview(verdicts))
-        section.chart(all_runs(curves, verdicts), caption="Means over stretches of each run; cut above the start.")
+        section.chart(all_runs(curves, verdicts), caption="Means over fortieths of each run; cut above the start.")
         section.table(["run", "regime", "probability", "learning rate"], [_row(v) for v in verdicts], sortable=True)
         figure = four_curves(curves, verdicts)
         if figure is not None:

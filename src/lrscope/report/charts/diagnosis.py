@@ -10,6 +10,8 @@ import numpy as np
 
 from lrscope.curves.curve import Curve
 from lrscope.diagnosis.diagnose import Diagnosis
+from lrscope.diagnosis.features import most_time
+from lrscope.diagnosis.shape import make_shape
 from lrscope.report.theme import REGIME_COLORS, TopLevelChart, data
 
 POINTS = 120
@@ -65,11 +67,15 @@ def run_chart(curve: Curve, verdict: Diagnosis) -> TopLevelChart:
     ]  # fmt: skip
     if curve.val_step is not None and curve.val_loss is not None and len(curve.val_step):
         values = [{"step": int(s), "loss": float(v)} for s, v in zip(curve.val_step, curve.val_loss, strict=True)]
-        layers.append(
+        layers += [
             alt.Chart(data(values))
-            .mark_line(style="muted", strokeDash=[5, 4], clip=True)
-            .encode(x, y, tooltip=["step:Q", "loss:Q"])
-        )  # fmt: skip
+            .mark_line(color=color, opacity=0.7, strokeWidth=1.6, strokeDash=[5, 4], clip=True)
+            .encode(x, y, tooltip=["step:Q", "loss:Q"]),
+            alt.Chart(data([{**values[-1], "text": "validation"}]))
+            .mark_text(style="label", align="right", dy=16, clip=True)
+            .encode(x, y, text="text:N"),
+        ]
+    layers += _seen(curve, verdict, x, y)
     marks = [
         {"step": step, "text": MARKS[item.what] if k == 0 else ""}
         for item in verdict.evidence if item.what in MARKS for k, step in enumerate(item.steps[:12])
@@ -83,12 +89,36 @@ def run_chart(curve: Curve, verdict: Diagnosis) -> TopLevelChart:
     return alt.layer(*layers).properties(height=260)
 
 
+def _seen(curve: Curve, verdict: Diagnosis, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """The plateau that a rate too high leaves, or the slope that one too low still has at its end."""
+    shape = make_shape(curve)
+    if shape is None or verdict.regime not in ("high", "low"):
+        return []
+    first, span = int(curve.step[0]), int(curve.step[-1] - curve.step[0])
+    begin = min(0.5, 10.0 ** most_time(shape)) if verdict.regime == "high" else 0.5
+    late = shape.linear[int(begin * len(shape.linear)) :]
+    if verdict.regime == "high":
+        ends, text = (float(np.median(late)),) * 2, "plateau"
+    else:
+        x_late = np.linspace(0.0, 1.0, len(late))
+        slope, level = np.polyfit(x_late, late, 1)
+        ends, text = (float(level), float(level + slope)), "still falling"
+    rows = [
+        {"step": first + round(begin * span), "loss": ends[0], "text": text},
+        {"step": first + span, "loss": ends[1], "text": ""},
+    ]
+    chart = alt.Chart(data(rows)).encode(x, y)
+    return [
+        chart.mark_line(style="strong", strokeWidth=1.6, strokeDash=[2, 3], fill=None, clip=True),
+        chart.mark_text(style="label", align="left", dx=4, dy=-22, clip=True).encode(text="text:N"),
+    ]
+
+
 def all_runs(curves: Sequence[Curve], verdicts: Sequence[Diagnosis]) -> TopLevelChart:
     """Every run's loss in one picture, each in its regime's colour."""
     rows: list[dict[str, Any]] = []
     for curve, verdict in zip(curves, verdicts, strict=True):
-        steps, mean, _, _ = thinned(curve)
-        rows.append({"run": verdict.name, "regime": verdict.regime.replace("_", " "), "step": steps, "loss": mean})
+        rows.append({"run": verdict.name, "regime": verdict.regime.replace("_", " "), **_trend(curve)})
     shown = [name for name in REGIME_COLORS if any(verdict.regime == name for verdict in verdicts)]
     scale = alt.Scale(domain=[name.replace("_", " ") for name in shown], range=[REGIME_COLORS[name] for name in shown])
     chart: TopLevelChart = (
@@ -117,20 +147,32 @@ def four_curves(curves: Sequence[Curve], verdicts: Sequence[Diagnosis]) -> TopLe
     if len(chosen) < 3:
         return None
     scale_names = [f"{verdict.regime.replace('_', ' ')}: {verdict.name}" for _, verdict in chosen]
-    rows = []
+    rows, trends = [], []
     for name, (curve, _) in zip(scale_names, chosen, strict=True):
         steps, mean, _, _ = thinned(curve)
         rows.append({"run": name, "step": steps, "loss": mean})
+        trends.append({"run": name, **_trend(curve)})
     scale = alt.Scale(domain=scale_names, range=[REGIME_COLORS[verdict.regime] for _, verdict in chosen])
-    chart: TopLevelChart = (
-        alt.Chart(data(rows))
-        .transform_flatten(["step", "loss"])
-        .mark_line(clip=True, strokeWidth=2.8)
-        .encode(
-            alt.X("step:Q", title="update", scale=alt.Scale(nice=False)),
-            _loss_axis([curve for curve, _ in chosen]),
-            alt.Color("run:N", title="learning rate", scale=scale, sort=scale_names),
-        )
-        .properties(height=360)
+    encoding = (
+        alt.X("step:Q", title="update", scale=alt.Scale(nice=False)),
+        _loss_axis([curve for curve, _ in chosen]),
+        alt.Color("run:N", title="learning rate", scale=scale, sort=scale_names, legend=alt.Legend(symbolOpacity=1)),
     )
-    return chart
+    pale, bold = (
+        alt.Chart(data(each)).transform_flatten(["step", "loss"]).encode(*encoding) for each in (rows, trends)
+    )
+    return alt.layer(
+        pale.mark_line(clip=True, strokeWidth=1, opacity=0.35), bold.mark_line(clip=True, strokeWidth=3)
+    ).properties(height=360)
+
+
+def _trend(curve: Curve) -> dict[str, list[float]]:
+    """The start of a run and its means over fortieths, as far as it is finite."""
+    shape = make_shape(curve)
+    if shape is None:
+        return {"step": [], "loss": []}
+    first, last = int(curve.step[0]), int(curve.step[np.flatnonzero(np.isfinite(curve.loss))[-1]])
+    share = np.r_[0.0, (np.arange(len(shape.linear)) + 0.5) / len(shape.linear)]
+    step = first + share * (int(curve.step[-1]) - first)
+    known = step <= last
+    return {"step": step[known].tolist(), "loss": np.r_[shape.initial, shape.linear][known].tolist()}
