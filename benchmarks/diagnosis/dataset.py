@@ -13,6 +13,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from lrscope.curves.curve import Curve
+from lrscope.diagnosis.diagnose import FEWEST_POINTS
 from lrscope.diagnosis.regime import Regime, accepted_regimes, sweep_excess, sweep_regimes
 
 HORIZONS = (1.0, 0.3, 0.1)
@@ -81,7 +82,7 @@ def views(steps: int, rng: np.random.Generator) -> list[View]:
     """The ways in which a run of so many steps is logged, drawn anew for each sweep."""
     points = lambda low, high: float(np.exp(rng.uniform(np.log(low), np.log(high))))  # noqa: E731
     every = max(2, round(steps / points(30, 300)))
-    mean = max(2, round(steps / points(12, 300)))
+    mean = max(2, round(steps / points(8, 300)))
     smooth = max(1, round(steps / points(60, 400)))
     return [
         View("step", 1),
@@ -119,7 +120,9 @@ def _read_horizon(
     best, low, high = good_range(lr, excess)
     decayed = meta["schedule"] != "constant"
     whole = steps == meta["steps"]
-    ways = [(view, steps) for view in views(steps, rng)] + [(View("evaluated", 0), steps)]
+    ways = [(view, steps) for view in views(steps, rng)] + [
+        (View("evaluated", int(rng.choice([1, 1, 2, 3, 5]))), steps)
+    ]
     if decayed:  # the schedule's run, looked at before it ends
         seen = round(steps * rng.uniform(0.3, 0.8))
         ways.append((View("cut", max(1, seen // 150), averaged=True), seen))
@@ -129,11 +132,11 @@ def _read_horizon(
         for view, seen in ways:
             if view.name == "evaluated":
                 kept = data["full_step"] <= steps
-                step, values = data["full_step"][kept], data["full_loss"][i][kept].astype(float)
+                step, values = data["full_step"][kept][:: view.every], data["full_loss"][i][kept][:: view.every]
             else:
                 with np.errstate(over="ignore", invalid="ignore"):
                     step, values = view.log(loss[i, :seen])
-            if len(step) < 8:
+            if len(step) < FEWEST_POINTS:
                 continue
             curve = Curve(
                 name=f"{name}-{i}-{steps}-{view.name}", step=step, loss=values,
@@ -171,10 +174,12 @@ def _rows(path: Path) -> list[dict[str, float]]:
         return [{key: float(v) if v else np.nan for key, v in row.items()} for row in csv.DictReader(file)]
 
 
-def read_constant_lr_curves(folder: Path, kind: str, share: float = 1.0) -> Iterator[Labelled]:
+def read_constant_lr_curves(
+    folder: Path, kind: str, share: float = 1.0, relabelled: bool = False
+) -> Iterator[Labelled]:
     """The third-party runs (DeepOBS baselines), never trained on: their `minibatch` bins or `epochs`, cut to a share.
 
-    The label is by the final training loss of the whole run.
+    The label is by the final training loss of the whole run, or, relabelled, by the last 5 % before the cut.
     """
     with (folder / "runs.csv").open(encoding="utf-8") as file:
         runs = list(csv.DictReader(file))
@@ -185,7 +190,15 @@ def read_constant_lr_curves(folder: Path, kind: str, share: float = 1.0) -> Iter
         start = {int(r["run"]): r["train_loss"] for r in _rows(folder / f"epochs_{problem}.csv") if r["epoch"] == 0}
         for optimizer in sorted({run["optimizer"] for run in runs}):
             sweep = [run for run in runs if (run["problem"], run["optimizer"]) == (problem, optimizer)]
-            yield from _external_sweep(sweep, logs, start, kind, share)
+            yield from _external_sweep(sweep, logs, start, kind, share, relabelled)
+
+
+def _last(log: list[dict[str, float]], steps: int, kind: str, share: float) -> float:
+    """The mean loss over the last 5 % of a log that is cut to a share of its run; NaN where it is not finite."""
+    per_row = 1 if kind == "minibatch" else steps // 100
+    place, loss = ("step", "loss_mean") if kind == "minibatch" else ("epoch", "train_loss")
+    seen = [row[loss] for row in log if row[place] * per_row <= share * steps]
+    return float(np.mean(seen[-max(1, round(0.05 * len(seen))) :])) if seen else float("nan")
 
 
 def _external_sweep(
@@ -194,10 +207,13 @@ def _external_sweep(
     start: dict[int, float],
     kind: str,
     share: float,
+    relabelled: bool,
 ) -> Iterator[Labelled]:
     lr = np.array([float(run["lr"]) for run in sweep])
     lost = np.array([run["diverged"] != "0" for run in sweep])
     final = np.where(lost, np.nan, [float(run["final_train_loss"] or "nan") for run in sweep])
+    if relabelled:
+        final = np.array([_last(logs.get(int(run["run"]), []), int(run["n_steps"]), kind, share) for run in sweep])
     initial = float(np.median([start[int(run["run"])] for run in sweep if int(run["run"]) in start]))
     regimes, accepted = sweep_regimes(lr, final, initial), accepted_regimes(lr, final, initial)
     excess = sweep_excess(final, initial)

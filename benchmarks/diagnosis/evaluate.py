@@ -32,7 +32,7 @@ from benchmarks.diagnosis.train import (
     spared,
 )
 
-from lrscope.diagnosis.diagnose import BOUNDS, decide
+from lrscope.diagnosis.diagnose import BOUNDS, FEWEST_POINTS, decide
 from lrscope.diagnosis.model import VARIANTS, load_model
 from lrscope.diagnosis.regime import REGIMES
 
@@ -67,6 +67,7 @@ def judge(table: Table, chosen: Calibration, raw: np.ndarray, by_regime: np.ndar
     """What `diagnose` would say, from raw probabilities (temperature 1) and log10 factors by regime."""
     probabilities = chosen.probabilities(table, raw)
     verdict = decide(probabilities, doubt=chosen.doubt, good_bonus=chosen.good_bonus)
+    verdict[(table.points < FEWEST_POINTS) & ~table.diverged] = len(REGIMES)
     row = np.minimum(verdict, 3)
     bounds = np.log10(np.array([BOUNDS[name] for name in REGIMES]))[row]
     log_factor = by_regime[np.arange(len(table)), row]
@@ -176,12 +177,15 @@ def left_out_section(table: Table, judged: dict[str, Judged], runs: Path) -> lis
 def external_section(folder: Path) -> list[str]:
     """The figures on third-party curves."""
     lines = ["", "## `constant_lr_curves` (DeepOBS baselines, never trained on, judged by the shipped model)", ""]
-    lines += ["Cut to a share of the run, the label stays that of the whole run.", "", HEAD]
+    lines += ["Where the log is cut to a share of the run, labels are by the whole run or by the loss at the cut.", ""]
+    lines.append(HEAD)
     for kind in ("minibatch", "epochs"):
-        for share in (1.0, 0.3, 0.1):
-            items = list(read_constant_lr_curves(folder, kind, share))
+        for share, relabelled in ((1.0, False), (0.3, False), (0.3, True), (0.1, False), (0.1, True)):
+            items = list(read_constant_lr_curves(folder, kind, share, relabelled))
             table = make_table(items)
-            about = kind if share == 1.0 else f"{kind}, the first {share:.0%}"
+            about = (
+                kind if share == 1.0 else f"{kind}, first {share:.0%}, label at the {'cut' if relabelled else 'end'}"
+            )
             lines += [line(f"{NAMES[v]}: {about}", table, judge_shipped(table, v)) for v in ("loss", "lr")]
             if share == 1.0:
                 lines += [text.replace("| ", f"| {kind}: ", 1) for text in peer_lines(items, table)]

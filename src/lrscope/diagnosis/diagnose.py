@@ -21,7 +21,7 @@ from lrscope.estimate import Estimate
 
 Verdict = Literal["very_high", "high", "good", "low", "inconclusive"]
 
-FEWEST_POINTS = 15
+FEWEST_POINTS = 8
 SHORTEST_SHARE = 0.05
 """A log that covers less of the run than this decides nothing, unless the loss is diverging."""
 
@@ -157,7 +157,7 @@ def _undecidable(curve: Curve, shape: Shape | None) -> str | None:
         return f"The log has {count} finite points; a verdict needs {FEWEST_POINTS}."
     if float(np.ptp(shape.loss)) == 0.0:
         return "The loss does not change at all: the weights may not be trained."
-    if len(np.unique(shape.loss)) < 8:
+    if len(np.unique(shape.loss)) < min(8, len(shape.loss)):
         return "The loss is logged with too few digits or smoothed too much to show a shape."
     return None
 
