@@ -17,6 +17,7 @@ from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from lrscope.study.bench import Bench
@@ -99,7 +100,9 @@ class Programs:
         stacked = vmap(grad_and_value(member, has_aux=True), (0, 0, None if shared else 0), randomness="same")
 
         def whole(trainable: Tensors, frozen: Tensors, buffers: Tensors, leaves: Tensors) -> Pass:
-            gradients, (losses, after) = stacked(trainable, [*frozen, *buffers], leaves)
+            with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():  # attention's other kernels do not vectorise
+                warnings.filterwarnings("ignore", message="There is a performance drop")
+                gradients, (losses, after) = stacked(trainable, [*frozen, *buffers], leaves)
             return losses, gradients, after
 
         return whole
