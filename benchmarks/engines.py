@@ -2,9 +2,9 @@
 
     python benchmarks/engines.py [TASK…]
 
-Every engine trains the same trials in the same process, in turns, so that what else the machine does falls on all
-alike; a figure is the median over rounds of the ratio to the loop in the same round. Only `auto` is asked before, with
-rounds of its own. Prints the tables and writes them to benchmarks/results/engines.md.
+Every engine trains the same trials in the same process, in turns, by the CPU seconds of the process; a figure is the
+median over rounds of the ratio to the loop in the same round. `auto` chose before, with rounds of its own. Prints the
+tables and writes them to benchmarks/results/engines.md.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Case:
 
 def main(names: Sequence[str]) -> None:
     """Measure all tasks, or those named, and write the tables."""
+    time.perf_counter = time.process_time  # the engines' clock: what else the machine does is not counted
     cases, overheads = [], []
     with one_thread():
         for name in names or TASKS:
@@ -126,7 +127,7 @@ def case_of(name: str, bench: Bench, batch_size: int, trials: int, stackings: di
 
 def choice(bench: Bench, batch_size: int, trials: int, *, long: bool) -> Stacking | None:
     """What `auto` takes where a worker's trials take two minutes in all, or twenty."""
-    seconds = 4 * choose.COMPILING_SECONDS if long else 0.4 * choose.COMPILING_SECONDS
+    seconds = (4 if long else 0.4) * choose.COMPILING_SECONDS
     updates = seconds / loop_seconds(bench, batch_size)
     try:
         return fastest(bench, Load(batch_size=batch_size, trials=trials, updates=updates))
@@ -143,8 +144,7 @@ def engine_name(stacking: Stacking | None) -> str:
 
 def loop_seconds(bench: Bench, batch_size: int) -> float:
     """An update of the loop, roughly."""
-    trial = Trial(batch_size=batch_size, peak_lr=1e-4, schedule=SCHEDULE, seed=0, total_steps=24, stop_at=24)
-    return min(seconds_of(LoopEngine().train(bench, [trial])) for _ in range(3)) / trial.stop_at
+    return float(np.median(choose._measure({1: choose._loop(bench, batch_size)}, 0.1)[1]))
 
 
 def seconds_of(results: Sequence[object]) -> float:
@@ -222,7 +222,7 @@ def heading() -> list[str]:
         "# Engines",
         "",
         f"`python benchmarks/engines.py` on {hardware()}. One process of one thread; every engine trains the same "
-        f"trials in turns, {ROUNDS} rounds; a speed is in times that of the loop in the same round: "
+        f"trials in turns, {ROUNDS} rounds, by CPU seconds; a speed is in times that of the loop in the same round: "
         "median [least, most]. `auto` chose beforehand, where a worker's trials take two minutes in all (no compiler "
         "is tried) and where they take twenty.",
         "",

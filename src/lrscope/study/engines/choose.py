@@ -185,18 +185,22 @@ def _measure(
     repeats = {}
     for name, run in candidates.items():
         run()
-        started = time.perf_counter()
-        run()
-        repeats[name] = max(1, round(ROUND_SECONDS / (time.perf_counter() - started)))
+        repeats[name] = max(1, round(ROUND_SECONDS / _timed(run, 1)))
     seconds: dict[int, list[float]] = {name: [] for name in candidates}
     began = time.perf_counter()
     while time.perf_counter() - began < for_seconds or len(seconds[1]) < 3:
         for name, run in candidates.items():
-            started = time.perf_counter()
-            for _ in range(repeats[name]):
-                run()
-            seconds[name].append((time.perf_counter() - started) / repeats[name])
+            seconds[name].append(_timed(run, repeats[name]))
     return seconds
+
+
+def _timed(run: Callable[[], None], repeats: int) -> float:
+    """Seconds of one of so many calls: of this process where it computes itself, so that no other's are among them."""
+    clock = time.perf_counter if torch.accelerator.is_available() else time.process_time
+    started = clock()
+    for _ in range(repeats):
+        run()
+    return max(clock() - started, 1e-9) / repeats
 
 
 def _loop(bench: Bench, batch_size: int) -> Callable[[], None]:

@@ -39,13 +39,14 @@ def train_trial(bench: Bench, trial: Trial) -> TrialResult:
     record = Record.begin(bench, trial, model)
     order = BatchOrder(bench.train_examples, trial.batch_size, trial.seed, bench.device)
     shares = parse_schedule(trial.schedule, total_steps=trial.total_steps)(np.arange(trial.stop_at))
+    rates = shares.tolist()
     peaks = [float(group["lr"]) for group in optimizer.param_groups]
     model.train()
     with bench.training_rng(trial.seed):
         started = time.perf_counter()
         for step in range(trial.stop_at):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * float(shares[step])
+                group["lr"] = peak * rates[step]
             probe = record.is_probe(step)
             record.loss[step] = update(bench, model, optimizer, order[step], record if probe else None, step)
             if record.is_check(step) and record.has_diverged(step):

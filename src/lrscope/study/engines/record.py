@@ -13,9 +13,12 @@ from torch import nn
 from lrscope.study.bench import Bench
 from lrscope.study.trial import Trial, TrialResult
 
-PROBES, FEWEST_PROBES, UPDATES_A_PROBE = 40, 20, 16
+PROBES, FEWEST_PROBES, UPDATES_A_PROBE = 40, 10, 64
 EVALUATIONS = 8
-CHECK_EVERY = 16
+CHECK_EVERY, LONGEST_CHECK = 16, 64
+CHECKS = 16
+"""A run's losses are looked at so many times: not more often than every 16 updates, nor less than every 64."""
+
 SHORT_RUN_EVALUATION = 1024
 
 
@@ -34,6 +37,7 @@ class Record:
         self.seconds = self.eval_seconds = 0.0
         self.diverged_at: int | None = None
         probes = min(steps, PROBES, max(FEWEST_PROBES, steps // UPDATES_A_PROBE))
+        self._check_every = min(max(CHECK_EVERY, steps // CHECKS), LONGEST_CHECK)
         self._probes = frozenset(np.unique(np.linspace(0, steps - 1, probes).astype(int)).tolist())
         inner = np.linspace(0, steps, evaluations + 1)[1:-1].astype(int) - 1
         self._evaluations = frozenset(step for step in inner.tolist() if step >= 0)
@@ -58,7 +62,7 @@ class Record:
 
     def is_check(self, step: int) -> bool:
         """Whether the losses so far are looked at after this update."""
-        return step % CHECK_EVERY == CHECK_EVERY - 1 or step == self.trial.stop_at - 1
+        return step % self._check_every == self._check_every - 1 or step == self.trial.stop_at - 1
 
     def is_evaluation(self, step: int) -> bool:
         """Whether the model is evaluated after this update."""
@@ -66,10 +70,11 @@ class Record:
 
     def has_diverged(self, step: int) -> bool:
         """Look at the losses up to `step`; remembers where the trial diverged."""
-        latest = self.loss[max(0, step + 1 - CHECK_EVERY) : step + 1].cpu().numpy()
-        if np.isfinite(latest).all() and latest[-1] <= self.loss[:5].min():
-            return False  # what a look at all of them would say
-        self.diverged_at = divergence(self.loss[: step + 1].cpu().numpy(), self.trial.stop_at)
+        losses = self.loss[: step + 1].cpu().numpy()
+        latest, first = losses[-self._check_every :], losses[:5].min()
+        if latest.min() <= first + abs(first) and np.isfinite(latest).all():
+            return False  # as a look at all of them would say
+        self.diverged_at = divergence(losses, self.trial.stop_at)
         return self.diverged_at is not None
 
     def evaluate(self, bench: Bench, model: nn.Module, step: int) -> None:
