@@ -180,9 +180,9 @@ class _View:
         may_overfit = self._may_overfit(fit)
         if len(self.tried) >= 2 and regret <= SAFETY * self.space.tolerance and not may_overfit:
             return []
-        if len(self.full) >= ENOUGH_RUNS and regret <= 2 * self.space.tolerance:
-            return []
         further = self._full_runs([self.tried[0] - 1.5]) if may_overfit else self._walk(fit)
+        if len(self.full) >= ENOUGH_RUNS and regret <= 2 * self.space.tolerance and not further:
+            return []
         return self._below_cliff(fit) or further or self._refine(fit)
 
     def _learned_nothing(self) -> bool:
