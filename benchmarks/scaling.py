@@ -241,7 +241,7 @@ def alone_table(fits: Fits, title: str, tolerance: Tolerance, fewest: Iterable[i
         )
     middle = tallies[2]
     listed = ", ".join(f"{name} {middle.share(name):.2f}" for name in [*RULES, *laws])
-    return [*lines, "", f"Two batch sizes or more, each method: {listed}.", ""]
+    return [*lines, "", f"Two batch sizes or more, each method: {listed}."]
 
 
 def head(title: str, columns: str) -> list[str]:

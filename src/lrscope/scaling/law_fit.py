@@ -33,7 +33,7 @@ SHARED_SD = 0.5  # octaves: the shared correction of a law's shape, with covaria
 RANKED: Grid = {"scatter": (0.03, 0.1, 0.2), "own": (0.05,), "group": (0.0,)}
 ALONE: Grid = {"scatter": (0.03, 0.1, 0.2), "own": (0.5,), "group": (0.0,)}
 INFORMED: Grid = {"scatter": (0.03, 0.1, 0.2), "own": (0.8,), "group": (0.0,)}
-COMPANY: Grid = {"scatter": (0.1, 0.15), "own": (0.15, 0.2), "group": (0.1,)}
+COMPANY: Grid = {"scatter": (0.08, 0.12), "own": (0.12, 0.18), "group": (0.08,)}
 AMPLITUDE_SD, EXPONENT_SD, KNEE_EXPONENT_SD = 100.0, 1.0, 0.7
 KNEE_BEYOND = 0.5  # octaves above the largest batch size: where a knee is expected before the data
 KNEE_SCALE_ALONE, KNEE_SCALE_COMPANY = 0.8, 2.0  # octaves, of a Student t with ν = 3
