@@ -1,0 +1,123 @@
+"""How good the quick answer is: `lrscope find` against the dense grids, judged by the training loss.
+
+    python -m benchmarks.find
+
+Every batch size of every task, several seeds. The truth is the half-octave grid with three seeds; regret is read off it
+between its rates, an interval holds where the optimum of the curve fitted to the grid lies in it. Prints the table and
+writes benchmarks/results/find.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from benchmarks.replay import open_trainer, read_truths
+from benchmarks.study_regret import task_names
+from benchmarks.tasks import TASKS
+
+from lrscope.study.find import Branch, search_branches
+from lrscope.study.plan import DEFAULT_SCHEDULE
+from lrscope.study.trial import Trial
+
+RESULTS = Path(__file__).parent / "results" / "find.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One suggestion against the truth."""
+
+    task: str
+    status: str
+    regret: float
+    octaves_off: float
+    holds: bool
+    equivalents: float
+
+
+def answers(name: str, seeds: int, budget: float) -> list[Answer]:
+    """The suggestions for a task's batch sizes."""
+    made = []
+    with open_trainer(name) as trainer:
+        bench = trainer.bench
+        for size, truth in read_truths(name, "train_loss").items():
+            total = bench.task.total_steps(size, bench.train_examples)
+            best = truth.fit.optimal_lr
+            assert best is not None
+            for seed in range(10, 10 * seeds + 1, 10):
+
+                def run(octave: float, steps: int, size: int = size, seed: int = seed) -> Branch:
+                    trial = Trial(
+                        batch_size=size, peak_lr=2.0**octave, schedule=DEFAULT_SCHEDULE, seed=seed, total_steps=steps,
+                        stop_at=steps,
+                    )  # fmt: skip
+                    result = trainer.train([trial])[trial]
+                    return Branch(
+                        octave=octave, steps=steps, loss=result.final_loss("train_loss"),
+                        initial_loss=result.initial_train_loss, spent=math.ceil(result.examples / size),
+                    )  # fmt: skip
+
+                branches, status, found, _ = search_branches(total, budget, run)
+                made.append(
+                    Answer(
+                        task=name,
+                        status=status,
+                        regret=1.0 if found is None else truth.regret(found.value),
+                        octaves_off=math.inf if found is None else abs(math.log2(found.value / best.value)),
+                        holds=found is not None and best.value in found,
+                        equivalents=sum(branch.spent for branch in branches) / total,
+                    )
+                )
+    return made
+
+
+def row(title: str, some: Sequence[Answer]) -> str:
+    """A row of the table."""
+    if not some:
+        return f"| {title} | 0 | | | | | | |"
+    regrets = np.array([one.regret for one in some])
+    return (
+        f"| {title} | {len(some)} | {np.median(regrets):.2%} | {np.mean(regrets <= 0.05):.0%} | "
+        f"{np.mean([one.octaves_off <= math.log2(3) for one in some]):.0%} | {np.mean(regrets > 0.5):.0%} | "
+        f"{np.mean([one.holds for one in some]):.0%} | {np.mean([one.equivalents for one in some]):.2f} |"
+    )
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", default="all", help="names with commas, all, tuning or held-out")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--budget", type=float, default=0.3)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    made = [one for name in task_names(arguments.tasks) for one in answers(name, arguments.seeds, arguments.budget)]
+    lines = [
+        "| answers | n | regret: median | ≤ 5 % | within ×3 of the best | half lost | interval holds | full runs |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for held_out, title in ((False, "tuned on"), (True, "held out")):
+        some = [one for one in made if TASKS[one.task].held_out == held_out]
+        lines.append(row(f"{title}: found", [one for one in some if one.status == "found"]))
+        lines.append(row(f"{title}: inconclusive", [one for one in some if one.status != "found"]))
+    text = "\n".join(lines)
+    print(text)
+    arguments.out.write_text(
+        f"# The quick answer, `lrscope find`\n\n{text}\n\n{len({one.task for one in made})} tasks, three batch sizes, "
+        f"{arguments.seeds} seeds, a budget of {arguments.budget:g} full runs, judged by the training loss against the "
+        f"half-octave grids with three seeds. {platform.machine()}, {os.cpu_count()} cores.\n\n"
+        f"`python -m benchmarks.find --tasks {arguments.tasks} --seeds {arguments.seeds}`\n",
+        encoding="utf-8",
+    )
+
+
+if __name__ == "__main__":
+    main()
