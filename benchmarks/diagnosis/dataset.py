@@ -59,9 +59,16 @@ class View:
     averaged: bool = False
     smoothing: float = 0.0
     begins_untrained: bool = True
+    begins: float = 0.0
+    """The share of the run before the first point that is kept."""
 
     def log(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The steps and values of a series (steps,) logged this way."""
+        step, found = self._log(values)
+        kept = step >= self.begins * len(values)
+        return step[kept], found[kept]
+
+    def _log(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.smoothing:
             values = smoothed(values, self.smoothing)
         if not self.averaged or self.every == 1:
@@ -89,6 +96,7 @@ def views(steps: int, rng: np.random.Generator) -> list[View]:
         View("thinned", every),
         View("averaged", mean, averaged=True, begins_untrained=bool(rng.random() < 0.5)),
         View("smoothed", smooth, smoothing=float(rng.choice([0.6, 0.9, 0.97]))),
+        View("late", max(1, round(steps / points(40, 300))), averaged=True, begins=points(0.01, 0.2)),
     ]
 
 

@@ -25,7 +25,7 @@ from benchmarks.diagnosis.train import (
     Table,
     calibrate,
     folds,
-    left_out,
+    kept_left_out,
     make_table,
     read_table,
     score,
@@ -44,8 +44,8 @@ NAMES = {
     "gradient": "and the gradient norm",
     "monitor": "and the monitor",
 }
-EVERY = 25
-"""Every so many curves of the left-out tasks are shown to the peers, some of which take a second a curve."""
+EVERY, LONGEST = 150, 5000
+"""Every so many curves of the left-out tasks, of so many points at most, are shown to the peers: some are slow."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ def judge(table: Table, chosen: Calibration, raw: np.ndarray, by_regime: np.ndar
     return Judged(verdict, probabilities, factor, low, high)
 
 
-def judge_left_out(table: Table, variant: str) -> Judged:
+def judge_left_out(runs: Path, table: Table, variant: str) -> Judged:
     """Judge every row by a model whose training and calibration never saw the row's task."""
-    raw, factor = left_out(table, variant)
+    raw, factor = kept_left_out(runs, table, variant)
     parts, places = [], []
     for held in folds(table):
         chosen = calibrate(table.rows(~held), raw[~held], factor[~held])
@@ -163,10 +163,11 @@ def left_out_section(table: Table, judged: dict[str, Judged], runs: Path) -> lis
         "", "Each run is logged in several ways: every step, thinned, averaged, smoothed, evaluated, cut.", "", HEAD,
     ]  # fmt: skip
     lines += [line(NAMES[variant], table, judged[variant]) for variant in judged]
-    lines += ["", f"Every {EVERY}th of these curves, the peers beside it:", "", HEAD]
-    shown = np.arange(len(table)) % EVERY == 0
+    lines += ["", f"Every {EVERY}th of these curves of at most {LONGEST} points, the peers beside it:", "", HEAD]
+    shown = (np.arange(len(table)) % EVERY == 0) & (table.points <= LONGEST)
     lines += [line(NAMES[v], table.rows(shown), judged[v].rows(shown)) for v in ("loss", "lr")]
-    lines += peer_lines(list(islice(read_all(runs), 0, None, EVERY)), table.rows(shown))
+    items = [item for item in islice(read_all(runs), 0, None, EVERY) if len(item.curve) <= LONGEST]
+    lines += peer_lines(items, table.rows(shown))
     lines += ["", "The loss alone, by way of logging and by task:", "", HEAD]
     for name in [*np.unique(table.view), *np.unique(table.task)]:
         rows = (table.view == name) | (table.task == name)
@@ -224,7 +225,7 @@ def main() -> None:
     np.seterr(all="ignore")
     warnings.simplefilter("ignore")
     table = read_table(arguments.runs)
-    judged = {variant: judge_left_out(table, variant) for variant in VARIANTS}
+    judged = {variant: judge_left_out(arguments.runs, table, variant) for variant in VARIANTS}
     lines = ["# Diagnosis: measured figures", ""]
     lines += ["Made by `python -m benchmarks.diagnosis.evaluate` after `make_runs` and `train`, on", ""]
     lines[-2] += f" {platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}."

@@ -121,11 +121,11 @@ def weights(table: Table) -> np.ndarray:
 def forget_optimizers(table: Table) -> Table:
     """Some rows as logs that do not name their optimizer (30 %), or say "sgd" where it had momentum (half of those)."""
     rng, features = np.random.default_rng(0), table.features.copy()
-    column = VARIANTS["lr"].index("usual_rate")
     draw = rng.random(len(table))
-    features[:, column] += np.where(draw < 0.3, table.usual + 2.0, 0.0)
     momentum = (draw > 0.5) & np.isin(np.round(table.usual, 3), (-2.0, -3.0))
-    features[:, column] += np.where(momentum, table.usual + 1.0, 0.0)
+    shift = np.where(draw < 0.3, table.usual + 2.0, 0.0) + np.where(momentum, table.usual + 1.0, 0.0)
+    for name in ("usual_rate", "rate_times_steps"):
+        features[:, VARIANTS["lr"].index(name)] += shift
     return replace(table, features=features)
 
 
@@ -175,6 +175,17 @@ def left_out(table: Table, variant: str) -> tuple[np.ndarray, np.ndarray]:
         probabilities[rows], factor[rows] = model.probabilities(features), model.log_factor(features)
     probabilities[table.diverged] = CERTAIN
     return probabilities, factor
+
+
+def kept_left_out(folder: Path, table: Table, variant: str) -> tuple[np.ndarray, np.ndarray]:
+    """`left_out` of the folder's table, kept beside it; made anew where the table is newer."""
+    kept, made = folder / f"left_out_{variant}.npz", folder / "table.npz"
+    if kept.exists() and kept.stat().st_mtime > made.stat().st_mtime:
+        with np.load(kept) as data:
+            return data["raw"], data["factor"]
+    raw, factor = left_out(table, variant)
+    np.savez_compressed(kept, raw=raw, factor=factor)
+    return raw, factor
 
 
 def score(table: Table, verdict: np.ndarray) -> tuple[float, np.ndarray]:
@@ -290,7 +301,7 @@ def main() -> None:
     table = read_table(arguments.runs)
     variants = {}
     for variant in VARIANTS:
-        chosen = calibrate(table, *left_out(table, variant))
+        chosen = calibrate(table, *kept_left_out(arguments.runs, table, variant))
         model = replace(
             fit(table, variant), temperature=chosen.temperature, doubt=chosen.doubt, good_bonus=chosen.good_bonus,
             factor_spread=chosen.factor_spread,

@@ -95,6 +95,14 @@ def test_the_start_is_known_even_where_the_loss_shoots_up_at_once() -> None:
     assert features.learned_nothing(shape) == 1.0
 
 
+def test_a_log_that_begins_late_is_of_a_run_that_began_before_it() -> None:
+    late = shape_of(falling(0.5)[100:], STEP[100:])
+    assert features.first_seen(late) == pytest.approx(np.log10(0.25), abs=0.01)
+    assert features.power(late) == pytest.approx(features.power(shape_of(falling(0.5))), abs=0.05)
+    fragment = shape_of(falling(0.5), STEP + 10_000)  # a run that counts on from another
+    assert features.first_seen(fragment) < -2
+
+
 def test_bouncing_explains_the_floor_of_a_noisy_parabola() -> None:
     # x ← x − η (λ x + noise): around the minimum the mean loss is η σ² / (4 − 2 η λ), a quarter of η |g|² for small η
     rng, lr, curvature, steps = np.random.default_rng(0), 0.02, 1.0, 40_000

@@ -13,7 +13,7 @@ from lrscope.curves.curve import Curve
 from lrscope.diagnosis.advice import advise
 from lrscope.diagnosis.evidence import curve_rate
 from lrscope.diagnosis.findings import Finding, find_all
-from lrscope.diagnosis.model import Model, feature_vector, load_diverged, load_model, variant_of
+from lrscope.diagnosis.model import VARIANTS, Model, feature_vector, load_diverged, load_model, variant_of
 from lrscope.diagnosis.regime import REGIMES
 from lrscope.diagnosis.sentences import SENTENCES
 from lrscope.diagnosis.shape import LARGEST, Shape, make_shape
@@ -185,7 +185,13 @@ def _bounded(log_value: float, below: float, above: float, verdict: Verdict) -> 
 
 def _spoken(model: Model, features: NDArray[np.float64], regime: int) -> tuple[Evidence, ...]:
     parts = model.contributions(features, regime)
-    order = [i for i in np.argsort(-parts) if parts[i] > 0 and np.isfinite(features[i])][:3]
+    room = dict.fromkeys(VARIANTS, 1) | {"loss": 2}  # what is logged says much the same several times over
+    order = []
+    for i in (i for i in np.argsort(-parts) if parts[i] > 0 and np.isfinite(features[i])):
+        group = next(group for group, names in VARIANTS.items() if model.names[i] in names)
+        if room[group] > 0:
+            room[group] -= 1
+            order.append(i)
     return tuple(
         Evidence(what=model.names[i], value=float(features[i]), says=SENTENCES[model.names[i]](float(features[i])))
         for i in order
@@ -194,8 +200,7 @@ def _spoken(model: Model, features: NDArray[np.float64], regime: int) -> tuple[E
 
 def _diverged(curve: Curve, shape: Shape | None, variant: str) -> Diagnosis:
     finite = np.flatnonzero(np.abs(curve.loss) < LARGEST)
-    last = int(finite[-1]) if len(finite) else 0
-    step = int(curve.step[min(last + 1, len(curve) - 1)])
+    step = int(curve.step[finite[-1] + 1 if len(finite) else 0])
     rule = load_diverged()
     rate = curve_rate(curve) if variant != "loss" else float("nan")
     log_value = rule.log_factor(survived_steps=float(step - curve.step[0]), usual_rate=rate)

@@ -132,6 +132,11 @@ def curvature(s: Shape) -> float:
     return _log_ratio(max(end_slope(s), 1e-3), max(middle_slope(s), 1e-3), 1.5)
 
 
+def first_seen(s: Shape) -> float:
+    """log10 of the share of the run at the first point, from −2.5: what fell before it is not known."""
+    return float(np.log10(np.clip(s.time[0], 10.0**-2.5, 1.0)))
+
+
 def lowest_time(s: Shape) -> float:
     """The share of the run at which the lowest window lies: 1 where the loss was still falling."""
     return (int(np.argmin(s.linear)) + 1) / len(s.linear)
@@ -218,6 +223,6 @@ def memory(s: Shape) -> float:
 LOSS_FEATURES: tuple[Callable[[Shape], float], ...] = (
     end_to_initial, learned_little, learned_nothing, nearly_zero, room_left, rebound, highest, early_peak, late_level,
     half_time, most_time, last_half, last_quarter, end_slope, middle_slope, early_slope, curvature, lowest_time,
-    trend, power, window_noise, noise_growth, point_noise, noise_to_level, slow_noise, point_noise_growth, spikes,
-    memory,
+    first_seen, trend, power, window_noise, noise_growth, point_noise, noise_to_level, slow_noise,
+    point_noise_growth, spikes, memory,
 )  # fmt: skip

@@ -36,6 +36,7 @@ SENTENCES: dict[str, Callable[[float], str]] = {
         if v > 0.005
         else "The second half of the run stays at the lowest level reached."
     ),
+    "first_seen": lambda v: f"The log begins {10**v:.1%} of the way into the run.",
     "lowest_time": lambda v: f"The loss was lowest {v:.0%} of the way through the run.",
     "trend": lambda v: (
         "The loss falls clearly through the second half."

@@ -69,6 +69,18 @@ def window_means(time: FloatArray, values: FloatArray, edges: FloatArray, first:
     return means
 
 
+def _shares_of_run(step: NDArray[np.int64], curve: Curve) -> FloatArray:
+    """(points,) how far into the run steps are, in (0, 1].
+
+    A log that begins late has its run begin at step 0; where more than half is missing, it counts as a run of its own.
+    """
+    first, last = int(curve.step[0]), int(curve.step[-1])
+    interval = max(1, last - first) / max(1, len(curve) - 1)
+    late = 2 * interval < first < 0.5 * last
+    origin = 0.0 if late else first - interval
+    return np.asarray((step - origin) / (max(last, first + 1) - origin), dtype=np.float64)
+
+
 def _initial(loss: FloatArray) -> float:
     """The loss before training: the mean of the first 0.2 % of the points, or the first alone where they shoot up."""
     first = loss[: max(1, round(0.002 * len(loss)))]
@@ -81,9 +93,7 @@ def make_shape(curve: Curve) -> Shape | None:
     if finite.sum() < 3:
         return None
     step, loss = curve.step[finite], curve.loss[finite]
-    span = max(1, int(curve.step[-1] - curve.step[0]))
-    interval = span / max(1, len(curve) - 1)
-    time = (step - curve.step[0] + interval) / (span + interval)
+    time = _shares_of_run(step, curve)
     share = None
     if curve.lr is not None and np.isfinite(curve.lr).any() and np.nanmax(curve.lr) > 0:
         known = np.isfinite(curve.lr)

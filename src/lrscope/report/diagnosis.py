@@ -21,7 +21,8 @@ def diagnosis_page(curves: Sequence[Curve], verdicts: Sequence[Diagnosis]) -> Pa
     """The page: what was found, all runs, the four-curve figure, then each run, those that need a change first."""
     count = len(verdicts)
     good = sum(verdict.regime == "good" for verdict in verdicts)
-    page = Page("Is the learning rate right?", subtitle=f"{count} run{'s' if count != 1 else ''}, {good} of them good.")
+    several = f"{count} runs, {good} of them good."
+    page = Page("Is the learning rate right?", subtitle=several if count != 1 else f"One run: {_word(verdicts[0])}.")
     if count > 1:
         section = page.section("All runs", answer=_overview(verdicts))
         section.chart(all_runs(curves, verdicts), caption="Means over fortieths of each run; cut above the start.")
@@ -58,7 +59,11 @@ def _add_run(page: Page, curve: Curve, verdict: Diagnosis, collapsed: bool) -> N
 def _title(verdict: Diagnosis) -> str:
     probability = verdict.probabilities.get(verdict.regime)
     sure = f" ({probability:.0%})" if probability is not None else ""
-    return f"{verdict.name}: {verdict.regime.replace('_', ' ')}{sure}"
+    return f"{verdict.name}: {_word(verdict)}{sure}"
+
+
+def _word(verdict: Diagnosis) -> str:
+    return verdict.regime.replace("_", " ")
 
 
 def _overview(verdicts: Sequence[Diagnosis]) -> str:
@@ -70,4 +75,4 @@ def _overview(verdicts: Sequence[Diagnosis]) -> str:
 def _row(verdict: Diagnosis) -> list[str | float | None]:
     probability = verdict.probabilities.get(verdict.regime)
     change = {"good": "keep", "inconclusive": "undecided"}.get(verdict.regime) or factor_text(verdict.lr_factor)
-    return [verdict.name, verdict.regime.replace("_", " "), probability and f"{probability:.0%}", change]
+    return [verdict.name, _word(verdict), probability and f"{probability:.0%}", change]

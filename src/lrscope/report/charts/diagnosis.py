@@ -109,7 +109,7 @@ def _seen(curve: Curve, verdict: Diagnosis, x: alt.X, y: alt.Y) -> list[alt.Char
     ]
     chart = alt.Chart(data(rows)).encode(x, y)
     return [
-        chart.mark_line(style="strong", strokeWidth=1.6, strokeDash=[2, 3], fill=None, clip=True),
+        chart.mark_line(color=REGIME_COLORS["inconclusive"], strokeWidth=2.5, strokeDash=[2, 3], clip=True),
         chart.mark_text(style="label", align="left", dx=4, dy=-22, clip=True).encode(text="text:N"),
     ]
 
