@@ -155,7 +155,7 @@ class ScheduledLR(LRScheduler):
             raise InvalidInput(f"A scheduler's state must hold its 'step', an int >= 0. Got {step!r}.")
         self.last_epoch = step
         self._step_count = step + 1
-        self._watch.updated = False
+        self._watch.forget()
         self._apply(step)
 
     @override

@@ -11,6 +11,9 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+MOST_LOOKS = 32
+"""Looks in a row that find no gradient at all, after which a schedule is taken to be only looked at."""
+
 
 class UpdateWatch:
     """Learns of every update of one optimizer through PyTorch's process-wide hook; the optimizer itself is not touched.
@@ -23,17 +26,25 @@ class UpdateWatch:
         self._heard = False
         self._replayed = False
         self._found_inf: torch.Tensor | None = None
+        self._looks_left = MOST_LOOKS
+        self._cuda = torch.cuda.is_available()
         self._optimizer = weakref.ref(optimizer)
         self._before_update = weakref.WeakMethod(before_update)
         _listen()
-        _watches.setdefault(optimizer, weakref.WeakSet()).add(self)
+        watches = _watches.setdefault(optimizer, [])
+        watches[:] = [*(one for one in watches if one() is not None), weakref.ref(self)]
+
+    def forget(self) -> None:
+        """The next update is the first one that is looked for, as after a state was loaded."""
+        self.updated = False
+        self._looks_left = MOST_LOOKS
 
     def note(self, optimizer: Optimizer) -> None:
         """The optimizer is about to make an update."""
         before_update = self._before_update()
         if before_update is not None:
             before_update()
-        self._replayed = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+        self._replayed = self._cuda and torch.cuda.is_current_stream_capturing()
         self._found_inf = getattr(optimizer, "found_inf", None)  # a fused optimizer skips inside its kernel
         self.updated = self._found_inf is None
         self._heard = self._heard or self.updated
@@ -51,13 +62,16 @@ class UpdateWatch:
             return bool(found_inf.item())
         if self._heard or self._replayed:
             return not self._replayed
+        if not self._looks_left:
+            return False
         optimizer = self._optimizer()
         groups = optimizer.param_groups if optimizer is not None else []
-        gradients = (parameter.grad for group in groups for parameter in group["params"])
-        return any(not bool(torch.isfinite(gradient).all()) for gradient in gradients if gradient is not None)
+        gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+        self._looks_left = MOST_LOOKS if gradients else self._looks_left - 1
+        return any(not bool(torch.isfinite(gradient).all()) for gradient in gradients)
 
 
-_watches: weakref.WeakKeyDictionary[Optimizer, weakref.WeakSet[UpdateWatch]] = weakref.WeakKeyDictionary()
+_watches: weakref.WeakKeyDictionary[Optimizer, list[weakref.ref[UpdateWatch]]] = weakref.WeakKeyDictionary()
 
 
 @cache
@@ -66,5 +80,7 @@ def _listen() -> None:
 
 
 def _note_update(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    for watch in _watches.get(optimizer, ()):
-        watch.note(optimizer)
+    for reference in _watches.get(optimizer, ()):
+        watch = reference()
+        if watch is not None:
+            watch.note(optimizer)
