@@ -35,10 +35,9 @@ from lrscope.study.load import load_file_task
 from lrscope.study.trial import Trial
 
 RESULT = Path(__file__).parent / "results" / "engines.md"
-TRIALS = (2, 4, 8)
-COMPILED = (2, 8)
+TRIALS = (2, 8)
 ROUNDS = 7
-RUN_SECONDS = 0.4
+RUN_SECONDS = 0.25
 SCHEDULE = "warmup(5%) -> cosine"
 
 Run = Callable[[], float]
@@ -61,7 +60,7 @@ class Case:
 def main(names: Sequence[str]) -> None:
     """Measure all tasks, or those named, and write the tables."""
     time.perf_counter = time.process_time  # the engines' clock: what else the machine does is not counted
-    cases, overheads = [], []
+    cases, overheads, lines = [], [], []
     with one_thread():
         for name in names or TASKS:
             bench = Bench(load_file_task(TASKS[name].reference))
@@ -70,10 +69,9 @@ def main(names: Sequence[str]) -> None:
                 if bench.task.loss is not None and hasattr(bench.train, "tensors"):
                     overheads.append(measure_overhead(name, bench, batch_size))
             programs_of.cache_clear()
-    text = "\n".join([*heading(), *speed_table(cases), "", *auto_summary(cases), "", *overhead_table(overheads), ""])
-    print(text)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(text, encoding="utf-8")
+            lines = [*heading(), *speed_table(cases), "", *auto_summary(cases), "", *overhead_table(overheads), ""]
+            RESULT.write_text("\n".join(lines), encoding="utf-8")
+    print("\n".join(lines))
 
 
 def measure_cases(name: str, bench: Bench, batch_size: int) -> list[Case]:
@@ -85,11 +83,10 @@ def measure_cases(name: str, bench: Bench, batch_size: int) -> list[Case]:
     cases = []
     for trials in TRIALS:
         stackings = {"vmap": stacking}
-        if trials in COMPILED:
-            try:
-                stackings["compiled"] = certify_compiled(programs_of(bench, "compiled"), batch_size, trials)
-            except NotStackable as reason:
-                print(f"{name}, {batch_size}: {reason}", file=sys.stderr)
+        try:
+            stackings["compiled"] = certify_compiled(programs_of(bench, "compiled"), batch_size, trials)
+        except NotStackable as reason:
+            print(f"{name}, {batch_size}: {reason}", file=sys.stderr)
         cases.append(case_of(name, bench, batch_size, trials, stackings, ""))
         print(name, batch_size, trials, {key: np.median(cost) for key, cost in cases[-1].costs.items()}, flush=True)
     return cases
@@ -259,6 +256,8 @@ def auto_summary(cases: Sequence[Case]) -> list[str]:
     ]
     for title, long in (("two minutes: loop or vmap", False), ("twenty minutes: compiled too", True)):
         able = [case for case in cases if case.costs and (not long or "compiled" in case.costs)]
+        if not able:
+            continue
         slower = np.array([regret(case, long) for case in able])
         lines.append(
             f"| {title} | {len(able)} | {np.mean(slower == 0):.0%} | {slower.max():.1%} | {np.sum(slower > 0.05)} |"

@@ -26,7 +26,7 @@ from lrscope.study.trial import Trial
 Benches = Callable[[str], Bench]
 
 
-def loads(*sizes: int, trials: int = 4, updates: float = 2000) -> list[Load]:
+def loads(*sizes: int, trials: int = 4, updates: float = 5000) -> list[Load]:
     """What is worth a measurement where an update takes 20 ms, and not worth a compiler."""
     return [Load(batch_size=size, trials=trials, updates=updates) for size in sizes]
 

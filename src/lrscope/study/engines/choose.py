@@ -24,7 +24,7 @@ from lrscope.study.trial import Trial
 
 MEASURED_SECONDS = 0.6
 ROUND_SECONDS = 0.02
-WORTH_SECONDS = 15.0
+WORTH_SECONDS = 60.0
 """A batch size whose trials take less than this in all is trained by the loop: to measure would cost what it gains."""
 
 COMPILING_SECONDS = 300.0
