@@ -77,8 +77,12 @@ def _wasted(steps: NDArray[np.int64], shares: FloatArray) -> list[Finding]:
     if not above.size:
         return [Finding(kind="wasted_warmup", step=0, message="The rate is zero at every update of the run.")]
     first = int(steps[above[0]])
-    many = "Update 0 is" if first == 1 else f"The first {first} updates are"
-    message = f"{many} made at a rate of zero and change nothing; count the warm-up from one (offset=1)."
+    many = (
+        "Update 0 is made at a rate of zero and changes nothing"
+        if first == 1
+        else f"The first {first} updates are made at a rate of zero and change nothing"
+    )
+    message = f"{many}: count a warm-up from one (offset=1), or start above zero."
     return [Finding(kind="wasted_warmup", step=0, message=message)]
 
 
