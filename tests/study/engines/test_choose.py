@@ -57,6 +57,8 @@ def test_a_name_is_what_is_asked_for(bench: Benches) -> None:
 def test_what_cannot_be_stacked_is_said_in_one_line_and_looped(bench: Benches, tiny: ModuleType) -> None:
     made = Bench(tiny.regression(optimizer=lambda parameters, lr: torch.optim.Adagrad(parameters, lr)))
     choice = choose_engine(made, "vmap", loads(8))
+    (all_of_them,) = choose_engine(made, "vmap", loads(8, 16, 32)).notes
+    assert all_of_them.startswith("Batch sizes 8, 16 and 32 are trained by the plain loop, as its optimizer Adagrad")
     assert (str(choice), choice.spec) == ("loop", "loop")
     (note,) = choice.notes
     assert note == "Batch size 8 is trained by the plain loop, as its optimizer Adagrad has no stacked form."

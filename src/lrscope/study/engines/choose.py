@@ -113,7 +113,7 @@ def choose_engine(bench: Bench, name: str, loads: Sequence[Load]) -> EngineChoic
     if name != "auto" and name not in ENGINES:
         raise InvalidInput(f"--engine must be one of auto, {', '.join(ENGINES)}. Got {name!r}.")
     stackings: dict[int, Stacking | None] = {load.batch_size: None for load in loads}
-    notes = []
+    looped: dict[str, list[int]] = {}
     with one_thread():
         for load in loads if name != "loop" else ():
             try:
@@ -122,8 +122,14 @@ def choose_engine(bench: Bench, name: str, loads: Sequence[Load]) -> EngineChoic
                 else:
                     stackings[load.batch_size] = fastest(bench, load)
             except NotStackable as reason:
-                notes.append(f"Batch size {load.batch_size} is trained by the plain loop, as {reason}.")
+                looped.setdefault(str(reason), []).append(load.batch_size)
+    notes = (f"{_batch_sizes(sizes)} trained by the plain loop, as {reason}." for reason, sizes in looped.items())
     return EngineChoice(asked=name, stackings=stackings, notes=tuple(notes))
+
+
+def _batch_sizes(sizes: Sequence[int]) -> str:
+    *first, last = map(str, sizes)
+    return f"Batch sizes {', '.join(first)} and {last} are" if first else f"Batch size {last} is"
 
 
 def expected_loads(trials: Sequence[Trial], rounds: float, workers: int) -> list[Load]:
