@@ -62,6 +62,19 @@ def by_microbatches(sample: Sampler, rng: np.random.Generator) -> NoiseScale:
     return noise_scale_from_pairs((parts**2).sum(axis=2), (parts.mean(axis=1) ** 2).sum(axis=1), 8, 64)
 
 
+def by_large_microbatches(sample: Sampler, rng: np.random.Generator) -> NoiseScale:
+    """8 microbatches of 32 at each of 50 updates."""
+    parts = sample(rng, 50 * 256).reshape(50, 8, 32, DIMENSION).mean(axis=2)
+    return noise_scale_from_pairs((parts**2).sum(axis=2), (parts.mean(axis=1) ** 2).sum(axis=1), 32, 256)
+
+
+def by_large_pairs(sample: Sampler, rng: np.random.Generator) -> NoiseScale:
+    """A small batch of 32 and another, big one of 256, at each of 100 updates."""
+    small = [float(np.sum(sample(rng, 32).mean(axis=0) ** 2)) for _ in range(100)]
+    big = [float(np.sum(sample(rng, 256).mean(axis=0) ** 2)) for _ in range(100)]
+    return noise_scale_from_pairs(small, big, 32, 256)
+
+
 def by_moving_average(sample: Sampler, rng: np.random.Generator) -> NoiseScale:
     """The same, as the running average of a loop (decay 0.99) after 600 updates."""
     parts = sample(rng, 600 * 64).reshape(600, 8, 8, DIMENSION).mean(axis=2)
@@ -92,10 +105,19 @@ ESTIMATORS: dict[str, Callable[[Sampler, np.random.Generator], NoiseScale]] = {
 }
 
 
+LARGE: dict[str, Callable[[Sampler, np.random.Generator], NoiseScale]] = {
+    "microbatches of 32, 50 updates": by_large_microbatches,
+    "pairs of 32 and 256, 100 updates": by_large_pairs,
+}
+"""Batches for noisier gradients, too."""
+LARGE_TRUTHS = (20.0, 200.0, 1500.0)
+
+
 def measure(name: str, truth: float, seeds: int) -> str:
     """One row of the table: the estimator's median over the truth, and how often its interval holds the truth."""
     sample, _ = linear_regression(truth)
-    estimates = [ESTIMATORS[name](sample, np.random.default_rng(seed)).estimate for seed in range(seeds)]
+    estimator = (ESTIMATORS | LARGE)[name]
+    estimates = [estimator(sample, np.random.default_rng(seed)).estimate for seed in range(seeds)]
     return _row(name, truth, [e.value for e in estimates], [truth in e for e in estimates], [e.high for e in estimates])
 
 
@@ -136,6 +158,7 @@ def main() -> None:
     for truth in TRUTHS:
         lines += [measure(name, truth, arguments.seeds) for name in ESTIMATORS]
         lines.append(measure_preconditioned(truth, arguments.seeds))
+    lines += [measure(name, truth, arguments.seeds) for truth in LARGE_TRUTHS for name in LARGE]
     table = "\n".join(lines)
     print(table)
     arguments.out.parent.mkdir(exist_ok=True)
