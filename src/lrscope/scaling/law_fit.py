@@ -35,10 +35,12 @@ ALONE: Grid = {"scatter": (0.03, 0.1, 0.2), "own": (0.5,), "group": (0.0,)}
 INFORMED: Grid = {"scatter": (0.03, 0.1, 0.2), "own": (0.8,), "group": (0.0,)}
 COMPANY: Grid = {"scatter": (0.08, 0.12), "own": (0.12, 0.18), "group": (0.08,)}
 AMPLITUDE_SD, EXPONENT_SD, KNEE_EXPONENT_SD = 100.0, 1.0, 0.7
-KNEE_BEYOND = 0.5  # octaves above the largest batch size: where a knee is expected before the data
-KNEE_SCALE_ALONE, KNEE_SCALE_COMPANY = 0.8, 2.0  # octaves, of a Student t with ν = 3
+# where a knee is expected before the data, in octaves above the largest batch size, and how surely (Student t, ν = 3)
+KNEE_ALONE, KNEE_COMPANY = (-0.5, 2.5), (0.5, 2.0)
 STRAY = 0.12  # octaves for each that a batch size lies beyond the data: how far what is expected ahead is off besides
 DRAWS = 2000
+GRID = 601  # values of a law's parameter, where it has one alone
+EXPONENTS, KNEE_MARGIN = (-1.5, 2.5), 8.0  # their range: of an exponent; of a knee beyond the batch sizes, in octaves
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,24 +175,21 @@ def _fit(shape: LawShape, optima: Optima, grid: Grid, seed: int) -> LawPosterior
         for scatter, own, group in itertools.product(grid["scatter"], grid["own"], grid["group"])
     )
     prior = _ThetaPrior.of(shape, optima)
-    stages = 3 if optima.company else 2
-    count = 256 if optima.company else 128
-    centre, spread = prior.centre, prior.spread
-    draws, knee = np.zeros((1, 1)), prior.centre
+    centre, spread, knee = prior.centre, prior.spread, prior.centre
+    stages = 3 if optima.company and shape.kind != "none" else 1
     for stage in range(stages):
-        last = stage == stages - 1
         knee = centre
         factors = tuple(_factor(optima, size, shape, knee) for size in sizes)
         if shape.kind == "none":
             draws, log_ratio = np.zeros((1, 1)), np.zeros(1)
+        elif centre.size == 1:
+            draws, log_ratio = prior.grid(optima)
         else:
             draws, log_ratio = prior.propose(
-                centre, spread, first=stage == 0, count=count * (2 if last else 1), seed=seed
+                centre, spread, first=stage == 0, count=512 if stage == stages - 1 else 256, seed=seed
             )
         residual = optima.optimum - shape.shape(optima.batch, _thetas(shape, draws, optima.covariates))
         log_weight = _log_likelihood(residual, factors) + log_ratio[:, None]  # (draws, sizes)
-        if shape.kind == "none":
-            break
         weight = np.exp(log_weight - log_weight.max()).sum(axis=1)
         weight /= weight.sum()
         centre = weight @ draws
@@ -228,10 +227,9 @@ class _ThetaPrior:
         if shape.kind != "batch_size":
             return cls(centre=np.array([shape.exponents[0]]), scale=np.array([shape.exponents[1]]), heavy=False)
         count = optima.covariates.shape[1]
-        place = optima.largest + KNEE_BEYOND
-        scale = KNEE_SCALE_COMPANY if optima.company else KNEE_SCALE_ALONE
+        beyond, scale = KNEE_COMPANY if optima.company else KNEE_ALONE
         return cls(
-            centre=np.concatenate([[place], np.zeros(count)]),
+            centre=np.concatenate([[optima.largest + beyond], np.zeros(count)]),
             scale=np.concatenate([[scale], np.full(count, KNEE_EXPONENT_SD)]),
             heavy=True,
         )
@@ -244,6 +242,12 @@ class _ThetaPrior:
         z = (theta - self.centre) / self.scale
         tails = stats.t.logpdf(z[:, 0], 3) if self.heavy else stats.norm.logpdf(z[:, 0])
         return np.asarray(tails + stats.norm.logpdf(z[:, 1:]).sum(axis=1) - np.log(self.scale).sum())
+
+    def grid(self, optima: Optima) -> tuple[Floats, Floats]:
+        """One parameter: evenly spaced values (GRID, 1), and the log of their prior's share of the whole."""
+        low, high = EXPONENTS if not self.heavy else (optima.batch.min() - KNEE_MARGIN, optima.largest + KNEE_MARGIN)
+        theta = np.linspace(low, high, GRID)[:, None]
+        return theta, self.log_density(theta) + math.log(high - low)
 
     def propose(self, centre: Floats, spread: Floats, *, first: bool, count: int, seed: int) -> tuple[Floats, Floats]:
         """Draws (count, dim) and their log prior over proposal: from the prior first, then from a wide Student t."""
