@@ -56,6 +56,19 @@ def small_networks() -> Cells:
     return _cells(keys, values)
 
 
+def own_tasks() -> dict[str, dict[str, np.ndarray]]:
+    """Task -> columns of the dense grids of this project's own tasks: batch_size, lr, seed, losses (inf = diverged)."""
+    tasks = {}
+    for path in sorted((Path(__file__).parent / "truth").glob("*.csv")):
+        with path.open() as file:
+            rows = list(csv.DictReader(file))
+        tasks[path.stem] = {
+            name: np.array([float(row[name]) if row[name] not in ("", "nan") else math.inf for row in rows])
+            for name in rows[0]
+        }
+    return tasks
+
+
 def steps_to_target() -> dict[str, np.ndarray]:
     """Model -> (points, 2): batch size in sequences, steps to the target."""
     found: dict[str, list[tuple[float, float]]] = {}

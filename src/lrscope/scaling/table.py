@@ -171,14 +171,14 @@ def _covariates(groups: Sequence[Mapping[str, Value]]) -> tuple[str, ...]:
 
 
 def _optima(curves: Sequence[Curve]) -> list[tuple[float, Estimate, UCurve]]:
-    """Optima that a law can be fitted to: batch size, rate and curve."""
-    return [
+    """Optima that a law can be fitted to: batch size, rate and curve; inconclusive ones where there are no others."""
+    known = [
         (curve.batch_size, curve.u_curve.optimal_lr, curve.u_curve)
         for curve in curves
-        if curve.batch_size is not None
-        and curve.u_curve.optimal_lr is not None
-        and curve.u_curve.status in ("found", "edge")
+        if curve.batch_size is not None and curve.u_curve.optimal_lr is not None
     ]
+    sure = [optimum for optimum in known if optimum[2].status in ("found", "edge")]
+    return sure or known
 
 
 def _laws(
