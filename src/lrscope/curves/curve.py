@@ -15,6 +15,9 @@ FloatArray = NDArray[np.float64]
 PER_STEP = ("lr", "grad_norm", "grad_norm_l1", "update_ratio", "alpha", "gradient_cosine", "sharpness")
 """The optional series that a curve may carry beside its loss; NaN where a step was not measured."""
 
+STEPS_ARE_EPOCHS = "steps are epochs"
+"""The note of a curve whose steps are not updates."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Curve:

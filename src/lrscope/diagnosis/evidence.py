@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lrscope.curves.curve import Curve
+from lrscope.curves.curve import STEPS_ARE_EPOCHS, Curve
 from lrscope.diagnosis.features import end_slope
 from lrscope.diagnosis.shape import Shape
 
 FloatArray = NDArray[np.float64]
 
-USUAL = {"momentum": -2.0, "sgd": -1.0, "adam": -2.5, "rmsprop": -2.5}
+USUAL = {"momentum": -2.0, "sgd": -1.0, "gradientdescent": -1.0, "adam": -2.5, "rmsprop": -2.5}
 """log10 of a middling learning rate of a family of optimizers, for small networks: the middle of the scale of rates."""
 
 EARLY, LATE = (0.0, 0.2), (0.5, 1.0)
@@ -54,7 +54,9 @@ class Record:
 
     @property
     def steps(self) -> float:
-        """How many steps the log spans."""
+        """How many updates the log spans; NaN where its steps are epochs."""
+        if STEPS_ARE_EPOCHS in self.curve.notes:
+            return float("nan")
         return max(1.0, float(self.curve.step[-1] - self.curve.step[0]))
 
 

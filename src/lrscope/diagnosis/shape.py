@@ -87,6 +87,15 @@ def _initial(loss: FloatArray) -> float:
     return float(first.mean() if first.max() < first[0] + 0.5 * abs(first[0]) else first[0])
 
 
+def _fall_unseen(time: FloatArray, loss: FloatArray, begins: float) -> float:
+    """What a log that begins at a step has missed of the fall: its first slope, per tenfold of time, back to step 1."""
+    early = time <= 3.0 * time[0]
+    if begins < 1.0 or early.sum() < 3:
+        return 0.0
+    slope = -float(np.polyfit(np.log10(time[early]), loss[early], 1)[0])
+    return max(0.0, slope) * float(np.log10(begins + 1.0))
+
+
 def make_shape(curve: Curve) -> Shape | None:
     """The shape of a curve, or None where fewer than three points are finite."""
     finite = np.isfinite(curve.loss) & (np.abs(curve.loss) < LARGEST)
@@ -94,12 +103,13 @@ def make_shape(curve: Curve) -> Shape | None:
         return None
     step, loss = curve.step[finite], curve.loss[finite]
     time = _shares_of_run(step, curve)
+    begins = float(step[0]) if 0 < step[0] < 0.5 * step[-1] else 0.0
     share = None
     if curve.lr is not None and np.isfinite(curve.lr).any() and np.nanmax(curve.lr) > 0:
         known = np.isfinite(curve.lr)
         lr = np.interp(step, curve.step[known], curve.lr[known])
         share = lr / lr.max() if lr.max() > 0 else None
-    initial = _initial(loss)
+    initial = _initial(loss) + _fall_unseen(time, loss, begins)
     linear = window_means(time, loss, np.linspace(0.0, 1.0, LINEAR_WINDOWS + 1), initial)
     log = window_means(time, loss, np.r_[10.0**-LOG_DECADES, LOG_TIME], initial)
     drop = initial - float(linear.min())

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lrscope.curves.curve import STEPS_ARE_EPOCHS
 from lrscope.curves.readers import names
 from lrscope.curves.readers.column import Column, column
 from lrscope.curves.readers.record import Facts, NotThisFormat, Reader, Record
 from lrscope.curves.readers.roles import assign_roles
-from lrscope.curves.readers.table import STEPS_ARE_EPOCHS, records_from_table
+from lrscope.curves.readers.table import records_from_table
 
 
 def decoded(data: bytes) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 from lrscope.curves.readers.record import NotThisFormat
 
 MAGIC = b"SQLite format 3\0"
+_DAMAGE = (sqlite3.Error, UnicodeDecodeError)
+"""What a damaged database raises; the second where SQLite's own message quotes bytes that are no text."""
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def opened(path: Path, tables: set[str]) -> Iterator[sqlite3.Connection]:
             if not tables <= found:
                 raise NotThisFormat(f"it has no tables {', '.join(sorted(tables - found))}")
             yield db
-    except (sqlite3.Error, OverflowError) as error:
+    except (*_DAMAGE, OverflowError) as error:
         raise NotThisFormat(str(error)) from None
 
 
@@ -39,7 +41,7 @@ def rows(db: sqlite3.Connection, query: str, notes: list[str]) -> Iterator[tuple
     """A query's rows, as far as the file goes; damage is told in the notes."""
     try:
         yield from db.execute(query)
-    except sqlite3.Error as error:
+    except _DAMAGE as error:
         notes.append(f"the database is damaged ({error}): what could be read is kept")
 
 

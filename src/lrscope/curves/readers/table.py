@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lrscope.curves.curve import STEPS_ARE_EPOCHS
 from lrscope.curves.readers import names
 from lrscope.curves.readers.column import Column
 from lrscope.curves.readers.record import Facts, NotThisFormat, Record, Series
 from lrscope.curves.readers.roles import assign_roles
 
-STEPS_ARE_EPOCHS = "steps are epochs"
 Rows = NDArray[np.intp]
 Table = Mapping[str, Column]
 
