@@ -90,8 +90,8 @@ def test_no_share_is_below_zero_and_the_schedule_is_pure(schedule: Schedule) -> 
     steps = np.arange(100)
     first = schedule(steps)
     assert np.array_equal(schedule(steps), first)
-    limit = 1e-12 if schedule.name != "power" else 0.0
-    assert (first >= -limit).all() or "continue" in str(schedule)
+    if "continue" not in str(schedule):  # a last line that goes on may cross zero
+        assert (first >= -1e-12).all()
 
 
 @pytest.mark.parametrize("step", [-1, float("nan"), float("inf"), LIMIT * 2, [3, -2], [0.5, float("nan")]])
