@@ -252,9 +252,9 @@ def _checked_optima(batch_size: ArrayLike, optimal_lr: Sequence[Estimate]) -> tu
             values.append(value)
             deviations.append((high - low) / (2 * HALF_WIDTH))
         else:  # open: the optimum lies somewhere beyond the rates that were tried
-            shift = 0.0 if low is None and high is None else (-0.5 if low is None else 0.5)
-            values.append(value + shift)
-            deviations.append(OPEN_END_SD)
+            known = [abs(value - end) / HALF_WIDTH for end in (low, high) if end is not None]
+            values.append(value)
+            deviations.append(max([OPEN_END_SD, *known]))
     return np.log2(batches), np.array(values), np.maximum(np.array(deviations), 1e-3)
 
 
