@@ -94,6 +94,9 @@ def test_optima_are_sorted_by_batch_size_then_schedule(run: Run, tmp_path: Path)
     assert keys == sorted(keys)
     assert len(keys) == 6
     assert document["cost"]["runs"] == 3
+    again = run("study", f"{TINY}:regression", "--out", tmp_path, "--max-runs", 3, *sizes, *schedules, *FAST)
+    assert "…" not in again.out
+    assert again.out.count("warmup(10%) -> cosine") >= 2
 
 
 @pytest.mark.parametrize(

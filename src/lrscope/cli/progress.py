@@ -38,6 +38,7 @@ class StudyProgress:
         self.plan: StudyPlan | None = None
         self.finished: dict[Trial, TrialResult] = {}
         self.stage = "search"
+        self._asked: tuple[Trial, ...] = ()
         self._fits: dict[Cell, UCurve] = {}
         self._seconds = 0.0  # spent on trials by this process
         self._equivalents = 0.0  # trained in that time
@@ -73,7 +74,7 @@ class StudyProgress:
 
     def asked(self, trials: Sequence[Trial], stage: str) -> None:
         """A round begins."""
-        self.stage = stage
+        self.stage, self._asked = stage, tuple(trials)
         self._fits = self._fit()
         self._last = time.perf_counter()
         trials_ = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
@@ -102,16 +103,20 @@ class StudyProgress:
         return f"about {format_seconds(self._seconds / self._equivalents * self._expected(self.plan))} left"
 
     def _expected(self, plan: StudyPlan) -> float:
-        """The full-run equivalents that are expected still."""
+        """The full-run equivalents that are expected still: of this round at least, and of what usually follows."""
+        full = plan.space.total_steps
+        pending = sum(one.stop_at / full[one.batch_size] for one in self._asked if one not in self.finished)
+        if self.stage not in ("search", "verification"):
+            return pending
         fresh = plan.space.base_seed + FRESH_FROM
-        verification = 2.0 * FRESH_SEEDS + len(plan.defaults)
         verified = sum(equivalents(plan, run) for trial, run in self.finished.items() if trial.seed >= fresh)
-        left = max(0.0, verification - verified)
-        if self.stage == "search":
-            for cell in plan.space.cells:
-                spent = sum(equivalents(plan, run) for trial, run in self.finished.items() if cell.has(trial))
-                left += max(0.0 if cell in self._fits else 1.0, TYPICAL_SEARCH - spent)
-        return left
+        left = max(0.0, 2.0 * FRESH_SEEDS + len(plan.defaults) - verified)
+        if self.stage == "verification":
+            return max(pending, left)
+        for cell in plan.space.cells:
+            spent = sum(equivalents(plan, run) for trial, run in self.finished.items() if cell.has(trial))
+            left += max(0.0 if cell in self._fits else 1.0, TYPICAL_SEARCH - spent)
+        return max(pending, left)
 
     def _fit(self) -> dict[Cell, UCurve]:
         """The curves fitted to what the search has seen so far."""

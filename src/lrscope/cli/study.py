@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from lrscope.cli.output import only_ours_on_stdout, print_json, stderr, stdout, to_plain
@@ -122,7 +123,8 @@ def print_summary(result: StudyResult, folder: Path) -> None:
             f"{optimum.full_run_equivalents:.1f}",
         ]
         table.add_row(*row, *([optimum.schedule] if several else []))
-    stdout.print(table, width=None if stdout.is_terminal else WIDE, crop=False)
+    wide = stdout if stdout.is_terminal else Console(width=WIDE)
+    wide.print(table)
     for line in _words(result, folder):
         stdout.print(line, markup=False, highlight=False, soft_wrap=True)
 
