@@ -162,6 +162,10 @@ def show(scaling: Scaling, notes: Sequence[str]) -> None:
             _show_steps(group.steps_law)
         if group.curves:
             stdout.print(_curves_table(scaling, group))
+            for curve in group.curves:
+                if curve.u_curve.status != "found":
+                    where = "" if curve.batch_size is None else f"Batch size {curve.batch_size:g}: "
+                    stdout.print(f"{where}{curve.u_curve.advice}", markup=False, highlight=False)
         if index < MOST_GROUPS:
             _show_laws(group)
     if len(scaling.groups) > MOST_GROUPS:
@@ -174,9 +178,8 @@ def _curves_table(scaling: Scaling, group: GroupScaling) -> RichTable:
     from lrscope.report.sparkline import sparkline
 
     table = RichTable(box=None)
-    for head in ("batch size", "low … high", "optimal lr", "80 % interval", scaling.metric, "runs"):
-        table.add_column(head, no_wrap=True)
-    table.add_column("")
+    for name in ("batch size", "low … high", "optimal lr", "80 % interval", scaling.metric, "runs", "status"):
+        table.add_column(name, no_wrap=True)
     for curve in group.curves:
         found = curve.u_curve
         best = scaling.estimate_in_units(found.expected_loss)
@@ -189,7 +192,7 @@ def _curves_table(scaling: Scaling, group: GroupScaling) -> RichTable:
             "–" if found.optimal_lr is None else _interval(found.optimal_lr),
             "–" if best is None else f"{best.value:.4g}",
             str(curve.runs),
-            "" if found.status == "found" else escape(f"{found.status.replace('_', ' ')}: {found.advice}"),
+            found.status.replace("_", " "),
         )
     return table
 
