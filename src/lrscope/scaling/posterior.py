@@ -12,6 +12,7 @@ keeps an interval honest when there are as many points as parameters.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ PLATEAU = 0.3  # the share of the largest excess above which a curve that flatte
 NOISE_MEAN, NOISE_SD = -1.5, 1.0  # log of σ over the excess one octave from the best point
 CURVATURE_MEAN, CURVATURE_SD = 0.7, 1.5  # log of k over the same excess
 CURVATURE_GRID: Floats = np.linspace(CURVATURE_MEAN - 2 * CURVATURE_SD, CURVATURE_MEAN + 2 * CURVATURE_SD, 25)
-NOISE_GRID: Floats = np.linspace(NOISE_MEAN - 2.5 * NOISE_SD, NOISE_MEAN + 2.5 * NOISE_SD, 9)
+NOISES = 9  # of the noise's grid, which reaches 2.5 deviations of its prior to either side
 MARGIN_OCTAVES = 3.0  # how far outside the tested rates an optimum is thought possible
 GRID = 121
 
@@ -48,12 +49,14 @@ def linex(distance: Floats, skew: Floats | float) -> Floats:
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePrior:
-    """What is known of a curve before its own points: normal in the minimum m, log₂ η, and in log k where given."""
+    """What is known of a curve before its own points: normal in the minimum m, log₂ η, and in log k, log σ if given."""
 
     minimum: float
     minimum_sd: float
     log_curvature: float | None = None
     log_curvature_sd: float = 1.0
+    log_noise: float | None = None
+    log_noise_sd: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,9 +146,13 @@ def sample_posterior(
     draws: int,
     rng: np.random.Generator,
     prior: CurvePrior | None = None,
+    least_scale: float = 0.0,
 ) -> CurvePosterior:
-    """Draw curves that the points (x ascending) agree with; the optimum is below `upper`, log₂ η of a diverged run."""
-    scale = octave_excess(x, y)
+    """Draw curves that the points (x ascending) agree with; the optimum is below `upper`, log₂ η of a diverged run.
+
+    The scale, what is lost an octave from the best, is no less than `least_scale`.
+    """
+    scale = max(octave_excess(x, y), least_scale)
     excess = y - y.min()
     near = _near(x, excess, scale)
     x, y, runs, excess = x[near], y[near], runs[near], excess[near]
@@ -169,9 +176,17 @@ def sample_posterior(
     return _draw(points, fine, _evaluate(points, fine), draws, rng)
 
 
+def _noise_grid(points: _Points) -> Floats:
+    """The noise's grid, (NOISES,): about what other curves say, or about its usual share of the scale."""
+    mean, sd = math.log(points.scale) + NOISE_MEAN, NOISE_SD
+    if points.prior is not None and points.prior.log_noise is not None:
+        mean, sd = points.prior.log_noise, points.prior.log_noise_sd
+    return np.exp(mean + sd * np.linspace(-2.5, 2.5, NOISES))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Grid:
-    """Log posterior over (minima, SKEWS, NOISE_GRID, CURVATURES); bottom given the rest: mean_y − k·mean_shape."""
+    """Log posterior over (minima, SKEWS, noises, CURVATURE_GRID); bottom given the rest: mean_y − k·mean_shape."""
 
     log_density: Floats  # (m, a, s, k)
     mean_y: Floats  # (s,)
@@ -181,7 +196,7 @@ class _Grid:
 
 def _evaluate(points: _Points, minima: Floats) -> _Grid:
     shape = linex(points.x - minima[:, None, None], SKEWS[None, :, None])  # (m, a, n)
-    noise = points.scale * np.exp(NOISE_GRID)
+    noise = _noise_grid(points)
     variance = noise[:, None] ** 2 / points.runs + points.shape_sd**2  # (s, n)
     weight = 1.0 / variance
     total = weight.sum(axis=1)
@@ -193,7 +208,7 @@ def _evaluate(points: _Points, minima: Floats) -> _Grid:
     k = points.scale * np.exp(CURVATURE_GRID)
     misfit = (weight * centred**2).sum(axis=1)[:, None] - 2 * k * product[..., None] + k**2 * spread[..., None]
     prior_s = -0.5 * np.log(variance).sum(axis=1) - 0.5 * np.log(total)
-    prior_s -= 0.5 * ((NOISE_GRID - NOISE_MEAN) / NOISE_SD) ** 2
+    prior_s -= 0.5 * np.linspace(-2.5, 2.5, NOISES) ** 2
     if points.replicate_dof:
         prior_s -= 0.5 * points.replicate_ss / noise**2 + points.replicate_dof * np.log(noise)
     log_density = -0.5 * misfit + prior_s[:, None]
@@ -220,5 +235,5 @@ def _draw(points: _Points, minima: Floats, grid: _Grid, draws: int, rng: np.rand
         curvature=curvature,
         skew=SKEWS[a],
         bottom=bottom + rng.standard_normal(draws) * grid.bottom_sd[s],
-        noise=points.scale * np.exp(NOISE_GRID[s]),
+        noise=_noise_grid(points)[s],
     )

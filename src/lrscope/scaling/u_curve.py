@@ -18,6 +18,7 @@ Status = Literal["found", "edge", "inconclusive", "all_diverged"]
 
 DRAWS = 1000
 QUANTILES = (0.1, 0.5, 0.9)
+LEAST_SHARE = 0.005  # of the gain: what two points that happen to lie level may still hide an octave away
 WIDEST_OCTAVES = 3.0  # an 80 % interval wider than this is not called found
 EDGE_SHARE = 0.3  # the chance of an optimum beyond the best run, at the end of the tested rates, that makes an edge
 
@@ -157,6 +158,7 @@ def fit_u_curve(
                 draws=DRAWS,
                 rng=rng,
                 prior=prior,
+                least_scale=LEAST_SHARE * (initial_loss - float(y.min())) if initial_loss and x.size == 2 else 0.0,
             )
         verdict = _judge(x, y, upper, posterior, cliff)
     return UCurve(

@@ -16,7 +16,7 @@ from lrscope.study.placement import expect
 from lrscope.study.space import Cell, Observation, SearchSpace
 
 BELOW = 2**0.5  # how far below the rates tried a choice may lie: less is lost there than above them
-STRAY = 0.35  # octaves
+STRAY = 0.45  # octaves
 DOUBTFUL = 3.0  # times the tolerance: a choice expected to lose more is not called found
 LEARNED_NOTHING = 0.05  # a run that made less than this share of the best run's progress
 

@@ -2,7 +2,7 @@
 
 log₂ η*(B, schedule) = a + p·log₂ B + offset(schedule): a flat prior on a, a normal one on the exponent p and on each
 schedule's offset. Every fitted cell is evidence with its own width, and a cell strays from the law by SCATTER.
-Curvatures, as shares of the loss that training gains, are alike across cells.
+Curvature and noise, as shares of the loss that training gains, are alike across cells.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lrscope.study.space import Cell
 EXPONENT, EXPONENT_SD = 0.4, 0.35
 OFFSET_SD = 1.0  # octaves between schedules
 SCATTER = 0.5  # octaves
-LOG_CURVATURE_SD = 0.8
+LOG_SD = 0.8  # of curvature and noise, between cells
 
 
 def expect(cell: Cell, fitted: Mapping[Cell, UCurve], gain: float | None = None) -> CurvePrior | None:
@@ -39,13 +39,16 @@ def expect(cell: Cell, fitted: Mapping[Cell, UCurve], gain: float | None = None)
     covariance = np.linalg.inv(precision + rows.T @ (rows / variance[:, None]))
     mean = covariance @ (precision @ prior_mean + rows.T @ (centre / variance))
     row = _row(cell, schedules)
+    log_gain = None if gain is None or gain <= 0 else math.log(gain)
+    curvature = float(np.mean([one.log_curvature_share for one in found]))
+    noise = float(np.mean([one.log_noise_share for one in found]))
     return CurvePrior(
         minimum=float(row @ mean),
         minimum_sd=math.sqrt(float(row @ covariance @ row) + SCATTER**2),
-        log_curvature=None
-        if gain is None or gain <= 0
-        else float(np.mean([one.log_curvature_share for one in found])) + math.log(gain),
-        log_curvature_sd=LOG_CURVATURE_SD,
+        log_curvature=None if log_gain is None else curvature + log_gain,
+        log_curvature_sd=LOG_SD,
+        log_noise=None if log_gain is None else noise + log_gain,
+        log_noise_sd=LOG_SD,
     )
 
 
@@ -58,7 +61,8 @@ def _row(cell: Cell, schedules: list[str]) -> list[float]:
 class _Summary:
     octave: float  # median and variance of the optimum, log₂ η
     variance: float
-    log_curvature_share: float  # log of the curvature over the loss that training gains
+    log_curvature_share: float  # logs of curvature and noise over the loss that training gains
+    log_noise_share: float
 
 
 @lru_cache(maxsize=1024)
@@ -71,4 +75,5 @@ def _summary(fitted: UCurve) -> _Summary:
         octave=float(np.median(octaves)),
         variance=float(np.var(octaves)),
         log_curvature_share=float(np.median(np.log(fitted.posterior.curvature / gain))),
+        log_noise_share=float(np.median(np.log(fitted.posterior.noise / gain))),
     )

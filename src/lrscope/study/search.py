@@ -38,6 +38,8 @@ LEAN = 0.25  # octaves: the first pair of full runs lies this much left of the e
 GRID_PER_OCTAVE = 4
 FAR = 0.2  # the chance of an optimum outside the rates tried at which a search goes there
 SAFETY = 0.8  # of the tolerance: what the expected regret must come down to, since it is itself an estimate
+LAG = 0.05  # of another cell's gain: a cell that is this far behind may have been tried too high only
+LEFT_LOOKED = 1.4  # octaves below the best rate that settle it
 CLIFF_NEAR = 0.02
 WIDE_GAP = 1.4  # octaves between the best rate and a cliff, wide enough to look for a better one in between
 ENOUGH_RUNS = 4  # after which twice the tolerance will do
@@ -116,6 +118,7 @@ class _View:
     ) -> None:
         self.space = space
         self.cell = cell
+        self.fitted = fitted
         self.low, self.high = math.log2(space.lr_low), math.log2(space.lr_high)
         self.seen = mine = [seen for seen in observations if cell.has(seen.trial)]
         self.full = [seen for seen in mine if space.is_full(seen.trial)]
@@ -177,10 +180,10 @@ class _View:
             best = math.log2(fine_rates(fit)[-1])
             beside = [best - 1] if fit.failed_lr is not None else [best - 1, best + 1]
             return self._below_cliff(fit) or self._full_runs(beside) or self._full_runs([self.tried[0] - 1.5])
-        may_overfit = self._may_overfit(fit)
-        if len(self.tried) >= 2 and regret <= SAFETY * self.space.tolerance and not may_overfit:
+        look_left = self._may_overfit(fit) or self._lags(fit)
+        if len(self.tried) >= 2 and regret <= SAFETY * self.space.tolerance and not look_left:
             return []
-        further = self._full_runs([self.tried[0] - 1.5]) if may_overfit else self._walk(fit)
+        further = self._full_runs([self.tried[0] - 1.5]) if look_left else self._walk(fit)
         if len(self.full) >= ENOUGH_RUNS and regret <= 2 * self.space.tolerance and not further:
             return []
         return self._below_cliff(fit) or further or self._refine(fit)
@@ -210,6 +213,17 @@ class _View:
         gain = best.initial_loss - best.loss
         overfits = best.loss - best.train_loss > OVERFIT * gain
         return overfits and bool(fit.loss[0] - fit.loss.min() < CLEAR_RISE * self.space.tolerance * gain)
+
+    def _lags(self, fit: UCurve) -> bool:
+        """Whether the best loss is well above another cell's, and no rate far below the best one has been tried.
+
+        Rates that are too high may fail in part, at random, without a cliff: then all that were tried look alike.
+        """
+        others = [float(other.loss.min()) for other in self.fitted.values()]
+        if not others or fit.initial_loss is None:
+            return False
+        behind = float(fit.loss.min()) - min(others) > LAG * (fit.initial_loss - min(others))
+        return behind and bool(np.log2(fit.lr[int(np.argmin(fit.loss))] / fit.lr[0]) < LEFT_LOOKED)
 
     def _walk(self, fit: UCurve) -> list[Trial]:
         """A rate beyond those tried, where the optimum is likely to lie there."""
