@@ -169,6 +169,24 @@ def test_a_folder_of_logs_is_a_table_of_its_runs(scale, tmp_path):
     assert optimum["optimal_lr"]["value"] == pytest.approx(2**-7, rel=0.1)
 
 
+def test_a_study_keeps_the_optima_that_it_found(run, scale, tmp_path):
+    tiny = f"{Path(__file__).parents[1] / 'study' / 'files' / 'tiny.py'}:regression"
+    options = ("--seeds", 1, "--executor", "serial", "--engine", "loop", "--json")
+    studied = run("study", tiny, "--out", tmp_path, *options)
+    assert studied.code == 0, studied.err
+    wanted = {
+        optimum["batch_size"]: optimum["optimal_lr"]
+        for optimum in json.loads(studied.out)["optima"]
+        if optimum["status"] == "found"
+    }
+    assert wanted
+    for place in (tmp_path, tmp_path / "study.db"):
+        (group,) = scale(place, "--predict", "64")["groups"]
+        found = {item["batch_size"]: item["optimal_lr"] for item in group["optima"] if item["batch_size"] in wanted}
+        assert found == wanted
+        assert group["predictions"][0]["optimal_lr"]["value"] > 0
+
+
 def test_whole_curves_become_finished_runs(tmp_path):
     path = tmp_path / "curves.csv"
     rows = ["run,step,lr,batch_size,loss"]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lrscope.errors import InvalidInput, MissingExtra
+from lrscope.estimate import Estimate
 
 Cell = float | str
 Columns = dict[str, list[Cell]]
@@ -102,6 +103,27 @@ def _from_study(path: Path) -> Columns:
         for name, value in zip(columns, values, strict=True):
             columns[name].append(_cell(value))
     return columns
+
+
+def study_optima(path: Path) -> dict[tuple[str, float], Estimate]:
+    """What a study found, its short runs included, by schedule ("" for the only one) and batch size.
+
+    Empty where the path is no study, or where PyTorch, which studies need, is not installed.
+    """
+    folder = path if path.is_dir() else path.parent
+    if path.suffix.lower() != ".db" and not (path / "study.db").exists():
+        return {}
+    try:
+        from lrscope.study.run import load_study
+    except ImportError:
+        return {}
+    optima = [optimum for optimum in load_study(folder).optima if optimum.status == "found" and optimum.optimal_lr]
+    alone = len({optimum.schedule for optimum in optima}) == 1
+    return {
+        ("" if alone else optimum.schedule, float(optimum.batch_size)): optimum.optimal_lr
+        for optimum in optima
+        if optimum.optimal_lr is not None
+    }
 
 
 def _from_logs(path: Path) -> Columns:

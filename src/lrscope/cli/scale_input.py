@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from lrscope.cli.scale_columns import Roles, find_roles, may_group, normalized
-from lrscope.cli.scale_formats import TAIL, Cell, Columns, read_columns, read_csv
+from lrscope.cli.scale_formats import TAIL, Cell, Columns, read_columns, read_csv, study_optima
 from lrscope.errors import InvalidInput
+from lrscope.estimate import Estimate
 from lrscope.scaling.posterior import Floats
 from lrscope.scaling.table import Runs
 
@@ -28,6 +29,7 @@ class Table:
     roles: Roles
     by: tuple[str, ...]
     notes: tuple[str, ...]
+    known: Mapping[tuple[str, float], Estimate] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
@@ -83,6 +85,7 @@ class Table:
             by=self.groups,
             metric=roles.loss,
             ceiling=ceiling,
+            known=self.known,
         )
 
 
@@ -121,7 +124,10 @@ def read_table(
     if by is None and groups:
         tell = "tells" if len(groups) == 1 else "tell"
         notes.append(f"Grouped by {', '.join(groups)}, which {tell} runs apart; `--by` chooses other columns.")
-    return Table(columns=columns, roles=roles, by=groups, notes=tuple(notes))
+    known = study_optima(path)
+    if known:
+        notes.append("The optima are the study's own, which has seen short runs as well.")
+    return Table(columns=columns, roles=roles, by=groups, notes=tuple(notes), known=known)
 
 
 def _finder(

@@ -4,9 +4,10 @@
 
 z are the covariates (log₂, centred); f, shared by all groups, corrects the law's shape at a distance from its knee; g
 is what each group does of its own, smooth over about an octave and a half; u moves a whole group; e is scatter. All
-but θ are Gaussian and integrated exactly (universal kriging); θ is drawn by adaptive importance sampling, and the
-sizes of g, u, e are averaged over a small grid. So a law's evidence, and a prediction far from the data, allow for the
-law being only nearly right. Without covariates f and g cannot be told apart, and g alone is kept.
+but θ are Gaussian and integrated exactly (universal kriging); θ lives on a grid, or with covariates is drawn by
+adaptive importance sampling, and the sizes of g, u, e are averaged over a small grid. So a law's evidence, and a
+prediction far from the data, allow for the law being only nearly right. Without covariates f and g cannot be told
+apart, and g alone is kept.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class LawShape:
 
     `prior` is how much a law is believed before the data, relative to others: small networks follow powers of 0.3 to
     0.5; language models follow them up to a knee, past which the linear-saturating law or surge fits best.
-    `exponents`: normal prior (mean, deviation) of an exponent; a noise batch size has a flat one in its logarithm.
+    `exponents`: normal prior (mean, deviation) of an exponent; that of a noise batch size is in `law_fit`.
     """
 
     name: str

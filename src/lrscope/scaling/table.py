@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ class Runs:
     """Finished runs as columns (n,): `loss` lower is better, not finite = diverged; None where there is no such column.
 
     `by` are what tells groups apart: numbers that are positive join as covariates, words only split. `metric` is what
-    the loss is called; where more of it is better, `loss` holds `ceiling` − metric.
+    the loss is called; where more of it is better, `loss` holds `ceiling` − metric. `known` are optima that more is
+    known of than these runs tell, by schedule ("" for the only one) and batch size.
     """
 
     lr: Floats
@@ -36,6 +37,7 @@ class Runs:
     by: Mapping[str, Sequence[Value]]
     metric: str = "loss"
     ceiling: float | None = None
+    known: Mapping[tuple[str, float], Estimate] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.lr.size)
@@ -103,7 +105,7 @@ def scale_runs(runs: Runs, predict: Sequence[float] = ()) -> Scaling:
     if len(runs) == 0:
         raise InvalidInput("The table holds no run.")
     split = _split(runs)
-    curves = [_curves(runs, rows) for _, rows in split]
+    curves = [_curves(runs, rows, str(group.get("schedule", ""))) for group, rows in split]
     covariates = _covariates([group for group, _ in split])
     laws = _laws([group for group, _ in split], curves, covariates)
     groups = [
@@ -142,7 +144,7 @@ def _split(runs: Runs) -> list[tuple[dict[str, Value], NDArray[np.intp]]]:
     return [(dict(zip(names, key, strict=True)), np.array(rows[key])) for key in ordered]
 
 
-def _curves(runs: Runs, rows: NDArray[np.intp]) -> tuple[Curve, ...]:
+def _curves(runs: Runs, rows: NDArray[np.intp], schedule: str) -> tuple[Curve, ...]:
     sizes: list[float | None] = [None]
     if runs.batch_size is not None:
         bad = runs.batch_size[rows][~(np.isfinite(runs.batch_size[rows]) & (runs.batch_size[rows] > 0))]
@@ -155,6 +157,9 @@ def _curves(runs: Runs, rows: NDArray[np.intp]) -> tuple[Curve, ...]:
         initial = None if runs.initial_loss is None else float(np.nanmean(runs.initial_loss[at]))
         seed = None if runs.seed is None else runs.seed[at]
         curve = fit_u_curve(runs.lr[at], runs.loss[at], initial_loss=initial, seed=seed)
+        known = None if size is None else runs.known.get((schedule, size))
+        if known is not None:
+            curve = replace(curve, status="found", optimal_lr=known, edge=None, next_lrs=(), advice="")
         curves.append(Curve(batch_size=size, u_curve=curve, runs=int(at.size)))
     return tuple(curves)
 
