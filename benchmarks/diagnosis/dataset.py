@@ -96,7 +96,7 @@ def views(steps: int, rng: np.random.Generator) -> list[View]:
         View("thinned", every),
         View("averaged", mean, averaged=True, begins_untrained=bool(rng.random() < 0.5)),
         View("smoothed", smooth, smoothing=float(rng.choice([0.6, 0.9, 0.97]))),
-        View("late", max(1, round(steps / points(40, 300))), averaged=True, begins=points(0.01, 0.2)),
+        View("late", max(1, round(steps / points(40, 300))), averaged=True, begins=points(0.005, 0.1)),
     ]
 
 

@@ -23,6 +23,7 @@ from benchmarks.diagnosis.peers import peers, regime_of
 from benchmarks.diagnosis.train import (
     Calibration,
     Table,
+    as_logged,
     calibrate,
     folds,
     kept_left_out,
@@ -42,7 +43,7 @@ NAMES = {
     "loss": "the loss alone",
     "lr": "and the learning rate",
     "gradient": "and the gradient norm",
-    "monitor": "and the monitor",
+    "monitor": "and the monitor's series",
 }
 EVERY, LONGEST = 150, 5000
 """Every so many curves of the left-out tasks, of so many points at most, are shown to the peers: some are slow."""
@@ -82,7 +83,8 @@ def judge_left_out(runs: Path, table: Table, variant: str) -> Judged:
     raw, factor = kept_left_out(runs, table, variant)
     parts, places = [], []
     for held in folds(table):
-        chosen = calibrate(table.rows(~held), raw[~held], factor[~held])
+        rest = ~held & as_logged(table, variant)
+        chosen = calibrate(table.rows(rest), raw[rest], factor[rest])
         parts.append(judge(table.rows(held), chosen, raw[held], factor[held]))
         places.append(np.flatnonzero(held))
     order = np.argsort(np.concatenate(places))
@@ -162,7 +164,10 @@ def left_out_section(table: Table, judged: dict[str, Judged], runs: Path) -> lis
         f"## Leaving whole tasks out: {tasks} tasks, {sweeps} sweeps, {len(table)} curves",
         "", "Each run is logged in several ways: every step, thinned, averaged, smoothed, evaluated, cut.", "", HEAD,
     ]  # fmt: skip
-    lines += [line(NAMES[variant], table, judged[variant]) for variant in judged]
+    for variant, found in judged.items():
+        rows = as_logged(table, variant)
+        lines.append(line(NAMES[variant], table.rows(rows), found.rows(rows)))
+    lines += ["", "The monitor writes every step itself: its row has these logs alone."]
     lines += ["", f"Every {EVERY}th of these curves of at most {LONGEST} points, the peers beside it:", "", HEAD]
     shown = (np.arange(len(table)) % EVERY == 0) & (table.points <= LONGEST)
     lines += [line(NAMES[v], table.rows(shown), judged[v].rows(shown)) for v in ("loss", "lr")]
