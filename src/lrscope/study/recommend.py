@@ -33,7 +33,7 @@ def default_lrs(optimizer: torch.optim.Optimizer) -> tuple[float, ...]:
 
 
 def choose_optimum(optima: Sequence[Optimum], tolerance: float) -> Optimum | None:
-    """The optimum to recommend: of those whose expected loss is as good as the least, the largest batch.
+    """The optimum to recommend: of those whose expected loss is as good as that of any other, the largest batch.
 
     As good is within the tolerance, a share of the drop from the initial loss as regret is; or within three times
     that where the intervals of the losses overlap, so that they cannot be told apart. Fewer, larger updates win a tie
@@ -42,20 +42,19 @@ def choose_optimum(optima: Sequence[Optimum], tolerance: float) -> Optimum | Non
     losses = _expected_losses(optima)
     if not losses:
         return None
-    best = optima[min(losses, key=lambda key: losses[key])]
-    near = [key for key in losses if _as_good(optima[key], best, tolerance)]
+    near = [key for key in losses if all(_as_good(optima[key], optima[other], tolerance) for other in losses)]
     return optima[max(near, key=lambda key: (optima[key].batch_size, -losses[key]))]
 
 
-def _as_good(optimum: Optimum, best: Optimum, tolerance: float) -> bool:
-    loss, least = optimum.expected_loss, best.expected_loss
-    if loss is None or least is None:
+def _as_good(optimum: Optimum, other: Optimum, tolerance: float) -> bool:
+    loss, rival = optimum.expected_loss, other.expected_loss
+    if loss is None or rival is None:
         return False
-    lag = loss.value - least.value
-    allowed = tolerance * abs(optimum.initial_loss - least.value)
-    ceiling = math.inf if least.high is None else least.high
+    lag = loss.value - rival.value
+    allowed = tolerance * abs(optimum.initial_loss - rival.value)
+    ceiling = math.inf if rival.high is None else rival.high
     floor = -math.inf if loss.low is None else loss.low
-    return lag <= allowed or (lag <= UNTOLD * allowed and floor <= ceiling)
+    return lag <= max(0.0, allowed) or (lag <= UNTOLD * allowed and floor <= ceiling)
 
 
 def reason(optima: Sequence[Optimum], chosen: Optimum) -> str:
@@ -69,8 +68,8 @@ def reason(optima: Sequence[Optimum], chosen: Optimum) -> str:
     least, words = best.expected_loss.value, "batch size" if best.batch_size != chosen.batch_size else "schedule"
     where = best.batch_size if words == "batch size" else best.schedule
     return (
-        f"The lowest expected loss, {least:.3g}, is that of {words} {where}; this is the largest batch size whose "
-        "expected loss comes as near as makes no difference."
+        f"The lowest expected loss, {least:.3g}, is that of {words} {where}; of what cannot be told apart from it, or "
+        "lies as near as makes no difference, this has the largest batch size."
     )
 
 
