@@ -68,7 +68,6 @@ def main(names: Sequence[str]) -> None:
                 cases += measure_cases(name, bench, batch_size)
                 if bench.task.loss is not None and hasattr(bench.train, "tensors"):
                     overheads.append(measure_overhead(name, bench, batch_size))
-            programs_of.cache_clear()
             lines = [*heading(), *speed_table(cases), "", *auto_summary(cases), "", *overhead_table(overheads), ""]
             RESULT.write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))

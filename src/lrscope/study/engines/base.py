@@ -12,17 +12,14 @@ from lrscope.study.bench import Bench
 from lrscope.study.trial import Trial, TrialResult
 
 ENGINES = ("loop", "vmap")
-
+WIDEST = 8
 
 EngineSpec = str | Mapping[str, Any]
 """What makes an engine: its name, or for each batch size how trials are stacked (None: the plain loop)."""
 
 
 class NotStackable(Exception):
-    """Why a task's trials cannot be trained as one program: `… because {message}`. Never reaches a user as an error."""
-
-
-WIDEST = 8
+    """Why trials cannot be trained as one program: "…, as {message}". Never reaches a user as an error."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from lrscope.study.bench import BatchOrder, Bench
 from lrscope.study.data import TensorExamples
 from lrscope.study.engines.base import WIDEST, NotStackable, Stacking
 from lrscope.study.engines.loop import update
-from lrscope.study.engines.program import Programs, Tensors
+from lrscope.study.engines.program import Programs, Tensors, described
 from lrscope.study.engines.stack import Stack, row_norms
 from lrscope.study.engines.stacked_optimizers import StackedGroups
 from lrscope.study.trial import Trial
@@ -40,7 +40,10 @@ def certify(programs: Programs, batch_size: int, widths: Sequence[int] = range(1
     """
     trials = _trials(batch_size, WIDEST)
     _check_optimizer(programs, trials)
-    whole = _train(programs, trials)
+    try:
+        whole = _train(programs, trials)
+    except RuntimeError as error:
+        raise NotStackable(f"a stack of {WIDEST} cannot be trained ({described(error)})") from None
     _check_losses(programs.bench, trials[0], whole[0].losses)
     called = Programs(programs.bench, "called")  # a trace takes longer than these few updates
     if not _same(_train(called, trials), whole):

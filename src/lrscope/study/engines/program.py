@@ -83,7 +83,7 @@ class Programs:
                 loss, _ = self._loss(self.bench.train.batch(few))
                 loss.backward()
         except Exception as error:
-            raise NotStackable(f"a batch of two cannot be trained ({_described(error)})") from None
+            raise NotStackable(f"a batch of two cannot be trained ({described(error)})") from None
         reached = {name for name, parameter in self.template.named_parameters() if parameter.grad is not None}
         self.template.zero_grad()
         return reached
@@ -123,7 +123,7 @@ class Programs:
                 graph = make_fx(whole)(*copies)
                 drawn_since = _python_draws()
         except Exception as error:  # whatever a user's model does that torch.func cannot follow
-            raise NotStackable(f"it cannot be vectorised ({_described(error)})") from None
+            raise NotStackable(f"it cannot be vectorised ({described(error)})") from None
         if drawn_since != drawn or _python_state(self.template) != before:
             raise NotStackable("its model draws random numbers or keeps count outside of tensors")
         self.is_random |= _draws_random_numbers(graph)
@@ -139,7 +139,7 @@ class Programs:
                 )
                 compiled(*pytree.tree_map(torch.clone, stack))
         except Exception as error:
-            raise NotStackable(f"it cannot be compiled ({_described(error)})") from None
+            raise NotStackable(f"it cannot be compiled ({described(error)})") from None
         return compiled
 
 
@@ -176,7 +176,7 @@ def _python_state(model: nn.Module) -> list[tuple[str, Any]]:
     ]
 
 
-def _described(error: Exception) -> str:
+def described(error: Exception) -> str:
     """Type and first line of an error."""
     first = (str(error).strip().splitlines() or ["no message"])[0]
     return f"{type(error).__name__}: {first[:120]}"

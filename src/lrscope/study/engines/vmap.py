@@ -69,9 +69,13 @@ class VmapEngine(Engine):
         return _find_out(bench, batch_size)
 
 
-@lru_cache(maxsize=2)
 def programs_of(bench: Bench, how: How = "traced") -> Programs:
     """The programs of a bench, made once a process."""
+    return _programs(bench, how)
+
+
+@lru_cache(maxsize=2)
+def _programs(bench: Bench, how: How) -> Programs:
     return Programs(bench, how)
 
 
