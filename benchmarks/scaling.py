@@ -286,10 +286,7 @@ def report(refit: bool) -> str:
     )
     if refit:
         share, count = refitted(llm, 2, nats)
-        lines += [
-            f"With the trend's numbers chosen on the other cells, for each cell anew: {share:.2f} of {count}.",
-            "",
-        ]
+        lines += ["", f"With the trend's numbers chosen anew for each cell, on the others: {share:.2f} of {count}."]
     lines += alone_table(small, "Small networks, the same, within 2 % of the range", share_of_range, (1, 2, 3))
     lines += head(
         "Language models in company (`--by n_params,tokens`)",

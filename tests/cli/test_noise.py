@@ -47,6 +47,16 @@ def test_the_terminal_and_the_page(run, tmp_path):
     assert page.stat().st_size > 1e5
 
 
+def test_an_error_in_the_users_own_loss_is_shown_with_its_place(run):
+    failing = Path(TINY.partition(":")[0]).with_name("failing.py")
+    ran = run("noise", f"{failing}:raises_in_training")
+    assert ran.code in (1, 2)
+    assert ran.out == ""
+    assert "ZeroDivisionError: division by zero" in ran.err
+    assert "failing.py:" in ran.err
+    assert "fault of lrscope" not in ran.err
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -141,6 +141,7 @@ def measure_noise(
         InvalidInput: an argument that cannot be used. WorkFailed: gradients that are not finite before the training.
     """
     from lrscope.study.bench import Bench, one_thread
+    from lrscope.study.check import check_task
     from lrscope.study.load import TaskSource
     from lrscope.study.task import check_batch_sizes
 
@@ -153,6 +154,7 @@ def measure_noise(
     for name, value in (("lr", lr), ("steps", steps), ("examples", examples)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise InvalidInput(f"The '{name}' of measure_noise must be positive and finite. Got {value}.")
+    check_task(bench, size)
     with one_thread():
         course = _Course(bench, size, lr, seed, min(total, MOST_STEPS) if steps is None else steps, examples)
         course.run()
@@ -208,6 +210,7 @@ class _Course:
         from lrscope.schedules.text import parse_schedule
         from lrscope.study.bench import BatchOrder
         from lrscope.study.engines.loop import update
+        from lrscope.study.load import run_user_code
 
         bench = self.bench
         shares = parse_schedule(SCHEDULE, total_steps=self.steps)(np.arange(self.steps))
@@ -220,7 +223,10 @@ class _Course:
             for step in range(self.steps):
                 for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * float(shares[step])
-                self.losses.append(float(update(bench, self.model, self.optimizer, order[step], None, step)))
+                loss = run_user_code(
+                    "The task's training", update, bench, self.model, self.optimizer, order[step], None, step
+                )
+                self.losses.append(float(loss))
                 if not math.isfinite(self.losses[-1]) or (step + 1 in wanted and not self._measure(step + 1)):
                     self.notes.append(f"The training diverged at update {step}; what is said is of the updates before.")
                     break
@@ -248,12 +254,18 @@ class _Course:
         import torch
 
         from lrscope.integrations.torch.per_example import measure_noise_here
+        from lrscope.study.load import run_user_code
 
         bench = self.bench
         indices = torch.randperm(bench.train_examples)[:examples].to(bench.device)
-        return measure_noise_here(
-            self.model, bench.batch_loss, bench.train.batch, indices, batch_size=self.size, preconditioner=weights
-        )
+
+        def measure() -> NoiseHere:
+            return measure_noise_here(
+                self.model, bench.batch_loss, bench.train.batch, indices, batch_size=self.size, preconditioner=weights
+            )
+
+        here: NoiseHere = run_user_code("The task's training", measure)
+        return here
 
 
 def _preconditioner(model: nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tensor | None:
