@@ -42,8 +42,9 @@ SHOWN = (5, 10, 15, 30)  # of these, in the table
 NOTE = """Tasks: {tasks}, three batch sizes each, {seeds} base seeds ({tuners} for the samplers). Full runs are full-run
 equivalents a batch size. Studies, samplers and races are judged by the validation loss (the training loss where there
 is none), finders by the training loss. The truth is the half-octave grid with three seeds, read between its rates along
-their logarithm. The samplers look their runs up in it: their seconds are their own overhead alone. Other seconds are of
-one thread on {machine} with {cores} cores, shared with other work.
+their logarithm. What lrscope find calls inconclusive counts like the rest here; find.md tells them apart. The samplers
+look their runs up in the grid: their seconds are their own overhead alone. Other seconds are of one thread on {machine}
+with {cores} cores, shared with other work.
 
 `python -m benchmarks.study_cost {command}`
 """
@@ -291,36 +292,66 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+FAMILIES = {
+    "lrscope": ("lrscope study", "lrscope find"),
+    "samplers": SAMPLERS,
+    "early stopping": tuple(RACES),
+    "finders": tuple(name for name in FINDERS if not name.startswith("lrscope")),
+    "no tuning": tuple(TUNING_FREE),
+}
+COLOURS = ("#0b5fa5", "#8a8f98", "#2e8b57", "#d9772b", "#9467bd")
+
+
 def draw(rows: Sequence[Row]) -> None:
-    """One picture: the 95th percentile of the regret against the cost, both logarithmic."""
+    """One picture: median and 95th percentile of the regret against the cost, both logarithmic."""
     import altair as alt
 
     points = []
     for row in rows:
-        if row.method.startswith("  "):
-            continue
         name, _, budget = row.method.partition(", ") if row.method.endswith(" runs") else (row.method, "", "")
+        family = next((family for family, names in FAMILIES.items() if name in names), None)
+        if family is None:
+            continue
         for what, value in (("median", row.median), ("95th percentile", row.p95)):
             points.append(
-                {"method": name, "cost": row.equivalents, "regret": 100 * max(value, 1e-4), "what": what,
-                 "line": bool(budget)}
-            )  # fmt: skip
-    data = alt.Data(values=points)
-    axes = {
-        "x": alt.X("cost:Q", title="cost, full runs a batch size", scale=alt.Scale(type="log")),
-        "y": alt.Y("regret:Q", title="regret, % of what training gains", scale=alt.Scale(type="log")),
-        "color": alt.Color("method:N", title=None, sort=list(dict.fromkeys(point["method"] for point in points))),
-    }
-    base = alt.Chart().encode(**axes)
-    lines = base.transform_filter("datum.line").mark_line(strokeWidth=2)
-    dots = base.transform_filter("!datum.line").mark_point(filled=True, size=110, opacity=1)
-    names = base.transform_filter("!datum.line").mark_text(align="left", dx=8, fontSize=10).encode(text="method:N")
+                {
+                    "method": name,
+                    "family": family,
+                    "cost": row.equivalents,
+                    "regret": 100 * max(value, 1e-4),
+                    "what": what,
+                    "line": bool(budget),
+                    "end": not budget or row.equivalents == max(BUDGETS),
+                }
+            )
+    scale = alt.Scale(domain=list(FAMILIES), range=list(COLOURS))
+    base = alt.Chart().encode(
+        x=alt.X(
+            "cost:Q",
+            title="cost, full runs a batch size",
+            scale=alt.Scale(type="log", domain=[0.2, 100]),
+            axis=alt.Axis(values=[0.3, 1, 3, 10, 30], gridColor="#eee"),
+        ),
+        y=alt.Y(
+            "regret:Q",
+            title="regret, % of what training gains",
+            scale=alt.Scale(type="log", domain=[0.02, 120]),
+            axis=alt.Axis(values=[0.03, 0.1, 0.3, 1, 3, 10, 30, 100], gridColor="#eee"),
+        ),
+        color=alt.Color("family:N", title=None, scale=scale),
+        detail="method:N",
+    )
+    lines = base.transform_filter("datum.line").mark_line(strokeWidth=2, opacity=0.7)
+    dots = base.transform_filter("!datum.line").mark_point(filled=True, size=90, opacity=1)
+    names = base.transform_filter("datum.end").mark_text(align="left", dx=7, fontSize=10).encode(text="method:N")
     chart = (
-        alt.layer(lines, dots, names, data=data)
-        .properties(width=420, height=320)
+        alt.layer(lines, dots, names, data=alt.Data(values=points))
+        .properties(width=400, height=320)
         .facet(column=alt.Column("what:N", title=None, sort=["median", "95th percentile"]))
-        .properties(title="The optimum's price: lower left is better")
+        .properties(title="What the best learning rate costs: lower left is better")
         .configure_view(stroke="#ccc")
+        .configure_legend(orient="bottom")
+        .configure_title(anchor="start")
     )
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     chart.save(f"{PICTURE}.svg")
