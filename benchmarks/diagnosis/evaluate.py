@@ -162,7 +162,8 @@ def left_out_section(table: Table, judged: dict[str, Judged], runs: Path) -> lis
     sweeps, tasks = len(np.unique(table.sweep)), len(np.unique(table.task))
     lines = [
         f"## Leaving whole tasks out: {tasks} tasks, {sweeps} sweeps, {len(table)} curves",
-        "", "Each run is logged in several ways: every step, thinned, averaged, smoothed, evaluated, cut.", "", HEAD,
+        "", "Runs are logged in several ways: every step, thinned, averaged, smoothed, evaluated, cut, begun late.", "",
+        HEAD,
     ]  # fmt: skip
     for variant, found in judged.items():
         rows = as_logged(table, variant)

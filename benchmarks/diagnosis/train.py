@@ -244,9 +244,9 @@ def calibrate(table: Table, raw: np.ndarray, factor: np.ndarray) -> Calibration:
     temperature = float(minimize_scalar(surprise, bounds=(0.5, 3.0), method="bounded", options={"xatol": 0.01}).x)
     probabilities = Calibration(temperature, 0, 1, np.empty(0)).probabilities(table, raw)
     doubt, bonus = choose_thresholds(table, probabilities)
-    verdict, spread = probabilities.argmax(1), []
+    verdict, spread = decide(probabilities, doubt=doubt, good_bonus=bonus), []
     for k in range(len(REGIMES)):
-        rows = judged & (verdict == k) & (table.regime == k)
+        rows = judged & (verdict == k)  # wrong verdicts too: the interval is to hold whatever was said
         spread.append(np.quantile(table.log_factor[rows] - factor[rows, k], (0.1, 0.9)))
     return Calibration(round(temperature, 3), doubt, bonus, np.array(spread))
 
