@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from lrscope.curves.readers import read_curves
 from lrscope.errors import InvalidInput
 from lrscope.integrations.torch import Diverged, Monitor
-from lrscope.integrations.torch.monitor import optimizer_name, step_length
+from lrscope.integrations.torch.monitor import optimizer_name
 from lrscope.integrations.torch.stability import measure_sharpness, stability_limit
+from lrscope.integrations.torch.step_length import step_length
 
 
 def train(
