@@ -94,7 +94,7 @@ def trials_table() -> list[str]:
         names = ("cosine", "linear", "constant", "rex")[:schedules]
         result, own = run(line(batch_sizes=sizes), schedules=names)
         count = len(result.trials)
-        how = f"adaptive, {len(sizes)} batch sizes × {schedules} schedules"
+        how = f"adaptive, batch sizes: {len(sizes)}, schedules: {schedules}"
         lines.append(f"| {count} | {how} | {1e3 * own / count:.2f} | | | | |")
     return lines
 
@@ -102,7 +102,7 @@ def trials_table() -> list[str]:
 def price_table() -> list[str]:
     """Runs and full-run equivalents of adaptive studies of the digits under an MLP."""
     studies: list[tuple[str, Callable[[], Task], dict[str, Any]]] = [
-        *((f"{len(sizes)} batch sizes", digits_adamw, {"batch_sizes": sizes}) for sizes in _sizes((1, 2, 4, 8))),
+        *((f"batch sizes: {len(sizes)}", digits_adamw, {"batch_sizes": sizes}) for sizes in _sizes((1, 2, 4, 8))),
         *((f"tolerance {t:g}", lambda: width(128), {"tolerance": t}) for t in (0.03, 0.01, 0.003)),
         *((f"{units} units", lambda units=units: width(units), {}) for units in (32, 128, 512)),
         *((f"{count} examples", lambda count=count: width(128, count), {}) for count in (350, 700, 1400)),

@@ -204,3 +204,23 @@ def test_what_cannot_be_stacked_is_refused_and_trained_by_the_loop(
     asked = trials(total_steps=10, stop_at=10)
     expected = LoopEngine().train(Bench(task), asked)
     assert all(map(same, VmapEngine().train(Bench(task), asked), expected))
+
+
+@pytest.mark.parametrize("activation", [nn.SiLU, nn.Softplus, nn.Tanh])
+@pytest.mark.parametrize(("units", "batch_size"), [(12, 5), (12, 16)])
+def test_what_is_certified_on_a_few_updates_holds_on_many(
+    activation: type[nn.Module], units: int, batch_size: int
+) -> None:
+    def model() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, units), activation(), nn.Linear(units, units), activation())
+
+    programs = Programs(Bench(replace(digits(), model=model, optimizer="adamw", metrics={})))
+    try:
+        widths = certify(programs, batch_size).widths
+    except NotStackable as reason:
+        pytest.skip(f"this machine certifies no width of it, as {reason}")
+    asked = trials((0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.007, 0.008), batch_size=batch_size, schedule="constant")
+    whole = VmapEngine({batch_size: Stacking()}).train(programs.bench, asked)
+    for width in widths:
+        narrow = VmapEngine({batch_size: Stacking(widths=(width,))}).train(programs.bench, asked[:width])
+        assert all(map(same, narrow, whole)), width
