@@ -22,7 +22,7 @@ from lrscope.study.engines.stack import Stack
 from lrscope.study.engines.vmap import VmapEngine, programs_of
 from lrscope.study.trial import Trial
 
-MEASURED_SECONDS = 0.6
+MEASURED_SECONDS = 1.0
 ROUND_SECONDS = 0.02
 WORTH_SECONDS = 60.0
 """A batch size whose trials take less than this in all is trained by the loop: to measure would cost what it gains."""
@@ -33,7 +33,7 @@ COMPILING_SECONDS = 300.0
 SLOW_UPDATE_SECONDS = 0.2
 """An update that takes longer is bound by its arithmetic, which stacking does not reduce."""
 
-CLEARLY_FASTER = 0.95
+CLEARLY_FASTER = 0.98
 
 _RATE, _STEPS = 1e-5, 64
 
@@ -152,7 +152,7 @@ def fastest(bench: Bench, load: Load) -> Stacking | None:
     if load.trials < 2:
         return None
     loop = _loop(bench, load.batch_size)
-    update_seconds = median(_measure({1: loop}, MEASURED_SECONDS / 6)[1])
+    update_seconds = median(_measure({1: loop}, MEASURED_SECONDS / 10)[1])
     if update_seconds > SLOW_UPDATE_SECONDS or update_seconds * load.updates < WORTH_SECONDS:
         return None
     stacking, cost = _fastest_width(bench, load, loop)
