@@ -59,7 +59,7 @@ def test_the_first_task_of_the_readme_can_be_studied(tmp_path):
     summary = json.loads(ran.stdout)
     assert summary["task"] == "my first task"
     assert summary["cost"]["runs"] == 5
-    assert len(block.strip().splitlines()) <= 25
+    assert len(block.strip().splitlines()) <= 20
 
 
 def test_the_training_loop_of_the_readme_sets_the_rate():
