@@ -88,8 +88,8 @@ def test_schedule_writes_pictures_and_json(tmp_path, suffix):
     [
         (["schedule", "cosine", "--total-steps", "0"], "--total-steps"),
         (["schedule", "cosine"], "has no length: give --total-steps"),
-        (["schedule", "cosine", "--epochs", "3"], "needs the plan's examples"),
-        (["schedule", "warmup(3 epochs) -> cosine", "--total-steps", "9"], "needs the plan's examples"),
+        (["schedule", "cosine", "--epochs", "3"], "needs examples, too"),
+        (["schedule", "warmup(3 epochs) -> cosine", "--total-steps", "9"], "needs examples, too"),
         (["schedule", "cosine", "--total-steps", "10", "--peak-lr", "-1"], "peak"),
         (["schedule", "cosine", "--total-steps", "10", "--out", "x.bmp"], "x.bmp"),
         (["schedule", "cosine", "--total-steps", "10", "--out", "/no/such/folder/x.png"], "no folder"),

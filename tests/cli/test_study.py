@@ -123,7 +123,7 @@ def test_optima_are_sorted_by_batch_size_then_schedule(run: Run, tmp_path: Path)
         ((f"{TINY}:regression", "--executor", "threads"), "executor must be one of local, serial, ray"),
         ((f"{TINY}:regression", "--engine", "gpu"), "--engine must be one of auto, loop, vmap"),
         ((f"{TINY}:regression", "--tolerance", "2"), "--tolerance must lie between 0 and 1. Got 2"),
-        ((f"{TINY}:regression", "--seeds", "x"), "Invalid value for '--seeds'"),
+        ((f"{TINY}:regression", "--seeds", "x"), "--seeds must be a whole number. Got 'x'"),
         ((f"{TINY}:regression", "--max-runs", "0"), "--max-runs must be >= 1. Got 0"),
         ((f"{TINY}:regression", "--workers", "0"), "--workers must be >= 1. Got 0"),
         ((f"{TINY}:regression", "--nonsense"), "No such option: --nonsense"),

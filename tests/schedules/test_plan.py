@@ -55,14 +55,14 @@ def test_lengths_in_every_unit() -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Plan(batch_size=0), "The 'batch_size' parameter of Plan must be an int >= 1. Got 0."),
-        (lambda: Plan(epochs=-1), "The 'epochs' parameter of Plan must be a finite number >= 0. Got -1."),
+        (lambda: Plan(batch_size=0), "The 'batch_size' of a run must be an int >= 1. Got 0."),
+        (lambda: Plan(epochs=-1), "The 'epochs' of a run must be a finite number >= 0. Got -1."),
         (
             lambda: Plan(epochs=1, tokens=5),
-            "A Plan takes one of total_steps, epochs and tokens. Got epochs and tokens.",
+            "A run's length is one of total_steps, epochs and tokens. Got epochs and tokens.",
         ),
-        (lambda: Plan(batch_size=2).steps(1, "epochs"), "A length in epochs needs the plan's examples."),
-        (lambda: Plan(batch_size=2).steps(1, "tokens"), "A length in tokens needs the plan's sequence_length."),
+        (lambda: Plan(batch_size=2).steps(1, "epochs"), "A length in epochs needs examples, too."),
+        (lambda: Plan(batch_size=2).steps(1, "tokens"), "A length in tokens needs sequence_length, too."),
     ],
 )
 def test_what_a_plan_lacks_is_said(make, sentence: str) -> None:

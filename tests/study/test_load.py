@@ -40,7 +40,7 @@ def test_a_reference_is_a_bundled_name_or_a_file_and_a_function(tmp_path: Path, 
     assert resolve_reference(f"{path}:task", {}) == f"{path}:task"
     with pytest.raises(InvalidTask, match=r"There is no task 'nothing': give one of digits, or path/to/file.py:funct"):
         resolve_reference("nothing", {"digits": ""})
-    with pytest.raises(InvalidTask, match=r"There is no task '.*mine.py'"):
+    with pytest.raises(InvalidTask, match=r"Name the function of '.*mine.py' that makes the task, too"):
         resolve_reference(str(path), {})
     with pytest.raises(InvalidTask, match=r"There is no file '.*absent.py', named by the task"):
         resolve_reference(f"{tmp_path / 'absent.py'}:task", {})

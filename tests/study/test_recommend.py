@@ -149,7 +149,7 @@ def test_nothing_is_recommended_before_all_is_verified() -> None:
             1,
             "Nothing was gained in training loss beyond the noise: 0.5 against",
         ),
-        ([1.00, 1.02, 0.98], [0.50, 0.52, 0.48], 1, "The training loss is not lower but higher: 1 against 0.5"),
+        ([1.00, 1.02, 0.98], [0.50, 0.52, 0.48], 1, "At 0.125: The training loss is not lower but higher: 1"),
         ([1.00, 1.02, 0.98], [0.50, 0.52, 0.48], -1, "The training loss is 0.5 lower: -1 against -0.5 at the default"),
         ([0.9999, 0.9999, 0.9999], [1.0, 1.0, 1.0], 1, "The training loss is 0.01 % lower: 1 against 1"),
         ([0.0001, 0.0001, 0.0001], [1.0, 1.0, 1.0], 1, "The training loss is 99.9 % lower: 0.0001 against 1"),

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from lrscope.cli.output import print_json, stdout
+from lrscope.cli.output import print_json, stderr, stdout
 from lrscope.errors import InvalidInput
 
 CHOICES: tuple[Literal["both", "multi_power", "annealing"], ...] = ("both", "multi_power", "annealing")
@@ -49,7 +49,8 @@ def forecast(
     peak = max(float(run.lr.max()) for run in runs) if peak_lr is None else peak_lr
     check_run(total, peak)
     planned = parse_schedule(schedule, total_steps=total)
-    fitted = fit_loss_law(runs, law=name, random_seed=seed)
+    with stderr.status("Fitting the laws to the runs …"):
+        fitted = fit_loss_law(runs, law=name, random_seed=seed)
     steps = sampled_steps(total, 4_000)
     ahead = fitted.predict(steps, peak * planned(steps))
     document = describe(fitted, ahead, others) | {"schedule": schedule, "total_steps": total, "peak_lr": peak}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -62,14 +63,25 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except USAGE_ERROR as error:
-        what, command = error.format_message(), error.ctx.command_path  # type: ignore[attr-defined]
-        _end(f"Error: {what.rstrip('.')}. See `{command} --help`.", 2)
+        _end(f"Error: {_what_was_wrong(error, sys.argv[1:])} See `{error.ctx.command_path} --help`.", 2)  # type: ignore[attr-defined]
     except Exception as error:  # a fault of lrscope's own: still one sentence, with the place
         place = traceback.extract_tb(error.__traceback__)[-1]
         _end(
             f"Error: {type(error).__name__}: {error} ({place.filename}:{place.lineno}). This is a fault of lrscope.", 1
         )
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _what_was_wrong(error: Exception, arguments: list[str]) -> str:
+    """A wrong option or argument as a sentence: of a number that is none, with what was given."""
+    says = str(error.format_message())  # type: ignore[attr-defined]
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    option = next((name for name in getattr(getattr(error, "param", None), "opts", ()) if name in words), None)
+    kind = re.search(r"Input should be a valid (integer|number)", says)
+    if option is not None and kind is not None:
+        got = (*words, "")[words.index(option) + 1]
+        says = f"{option} must be {'a whole number' if kind[1] == 'integer' else 'a number'}. Got '{got}'"
+    return says if says.endswith("?") else f"{says.rstrip('.')}."
 
 
 def _end(sentence: str, code: int) -> NoReturn:

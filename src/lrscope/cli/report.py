@@ -18,6 +18,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The page to write; default: DIR/report.html.")] = None,
 ) -> None:
     """Make a study's report.html again from its study.db; nothing is trained."""
+    if folder.name == DATABASE and folder.is_file():
+        folder = folder.parent
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise InvalidInput(f"--out must name a file that ends in .html. Got '{out}'.")
     if not (folder / DATABASE).is_file():
         raise InvalidInput(f"There is no study in '{folder}': it holds no {DATABASE}. Run `lrscope study TASK` first.")
     from lrscope.report.study import write_study_report

@@ -105,8 +105,10 @@ def _group_json(scaling: Scaling, group: GroupScaling) -> dict[str, Any]:
             }
             for law in group.laws
         ],
-        "predictions": [{"batch_size": size, "optimal_lr": lr.to_json()} for size, lr in group.predictions],
-        "next_run": None if group.next_run is None else group.next_run.to_json(),
+        "predictions": [{"batch_size": _whole(size), "optimal_lr": lr.to_json()} for size, lr in group.predictions],
+        "next_run": None
+        if group.next_run is None
+        else group.next_run.to_json() | {"batch_size": _whole(group.next_run.batch_size)},
         "notes": list(group.notes),
     }
     if group.steps_law is not None:
@@ -119,7 +121,7 @@ def _optimum_json(scaling: Scaling, curve: Curve) -> dict[str, Any]:
 
     found = curve.u_curve
     return {
-        "batch_size": curve.batch_size,
+        "batch_size": _whole(curve.batch_size),
         "schedule": None,
         "status": found.status,
         "optimal_lr": _json(found.optimal_lr),
@@ -136,14 +138,20 @@ def _optimum_json(scaling: Scaling, curve: Curve) -> dict[str, Any]:
 
 
 def _steps_json(law: StepsLaw) -> dict[str, Any]:
+    sizes = map(_whole, law.batch_size)
     return {
         "formula": law.formula,
         "min_steps": law.min_steps.to_json(),
         "min_examples": law.min_examples.to_json(),
         "critical_batch_size": law.critical_batch_size.to_json(),
         "deviation": law.deviation,
-        "points": [{"batch_size": size, "steps": steps} for size, steps in zip(law.batch_size, law.steps, strict=True)],
+        "points": [{"batch_size": size, "steps": steps} for size, steps in zip(sizes, law.steps, strict=True)],
     }
+
+
+def _whole(size: float | None) -> float | None:
+    """A batch size as JSON has it: a whole number without a point."""
+    return int(size) if size is not None and float(size).is_integer() else size
 
 
 def _json(estimate: Estimate | None) -> dict[str, float | None] | None:
@@ -179,7 +187,7 @@ def _curves_table(scaling: Scaling, group: GroupScaling) -> RichTable:
 
     table = RichTable(box=None)
     for name in ("batch size", "low … high", "optimal lr", "80 % interval", scaling.metric, "runs", "status"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(escape(name), no_wrap=True)
     for curve in group.curves:
         found = curve.u_curve
         best = scaling.estimate_in_units(found.expected_loss)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from lrscope.curves.readers.column import to_number
+from lrscope.curves.readers.csv import decoded
 from lrscope.errors import InvalidInput, MissingExtra
 from lrscope.estimate import Estimate
 
@@ -41,19 +43,20 @@ def _cell(value: Any) -> Cell:
     if isinstance(value, (bool, int, float)):
         return float(value)
     text = str(value).strip()
-    if not text:
-        return math.nan
     try:
-        return float(text)
+        number = to_number(text)
     except ValueError:
         return {"true": 1.0, "false": 0.0}.get(text.lower(), text)
+    return math.nan if number is None else number
 
 
 def read_csv(path: Path) -> Columns:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"'{path}' cannot be read as UTF-8 text: {error}.") from error
+        text = decoded(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"'{path}' cannot be read: {error.strerror}.") from error
+    if "\0" in text:
+        raise InvalidInput(f"'{path}' is no text: a table must be CSV, TSV or Parquet.")
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row]

@@ -152,6 +152,9 @@ def _require(path: Path, columns: Columns, roles: Roles) -> None:
             raise InvalidInput(
                 f"Column '{roles.lr}' of '{path}' must hold positive learning rates. Got {value!r} in run {row}."
             )
+    losses = columns[roles.loss]
+    if all(isinstance(value, str) for value in losses):
+        raise InvalidInput(f"Column '{roles.loss}' of '{path}' must hold numbers. Got {losses[0]!r} in run 1.")
 
 
 def _joined(path: Path, columns: Columns, run: str, notes: list[str]) -> Columns:

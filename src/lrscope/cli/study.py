@@ -116,7 +116,7 @@ def print_summary(result: StudyResult, folder: Path) -> None:
         row = [
             str(optimum.batch_size),
             "–" if lr is None else format_lr(lr.value),
-            "–" if lr is None else format_interval(lr, lr=True),
+            "–" if lr is None else format_interval(lr, lr=True) or "–",
             "–" if loss is None else format_number(loss.value),
             optimum.status,
             str(optimum.runs),
@@ -131,6 +131,7 @@ def print_summary(result: StudyResult, folder: Path) -> None:
 
 def _words(result: StudyResult, folder: Path) -> Iterator[str]:
     """What the summary says below its table."""
+    runs = "1 run" if result.cost.runs == 1 else f"{result.cost.runs} runs"
     for optimum in result.optima:
         if optimum.status != "found":
             yield f"Batch size {optimum.batch_size}, {optimum.schedule}: {optimum.advice}"
@@ -144,7 +145,7 @@ def _words(result: StudyResult, folder: Path) -> Iterator[str]:
         yield choice.verdict
     yield from result.notes
     yield (
-        f"Cost: {cost.runs} runs, {cost.full_run_equivalents:.1f} full-run equivalents ({cost.search:.1f} search, "
+        f"Cost: {runs}, {cost.full_run_equivalents:.1f} full-run equivalents ({cost.search:.1f} search, "
         f"{cost.verification:.1f} verification), {format_seconds(cost.seconds)}."
     )
     if (folder / "report.html").is_file():

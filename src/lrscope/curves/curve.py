@@ -56,6 +56,8 @@ class Curve:
             self._set(name, getattr(self, name), np.float64, len(self.step))
         self._set("val_step", self.val_step, np.int64, None)
         self._set("val_loss", self.val_loss, np.float64, None if self.val_step is None else len(self.val_step))
+        if (self.val_step is None) != (self.val_loss is None):
+            raise InvalidInput(f"Curve '{self.name}' must have both 'val_step' and 'val_loss', or neither.")
         for name in ("step", "val_step"):
             steps = getattr(self, name)
             if steps is not None and np.any(np.diff(steps) <= 0):
@@ -64,7 +66,18 @@ class Curve:
     def _set(self, name: str, values: ArrayLike | None, dtype: type, length: int | None) -> None:
         if values is None:
             return
-        array: NDArray[Any] = np.asarray(values, dtype=dtype)
+        try:
+            given: NDArray[Any] = np.asarray(values, dtype=None if dtype is np.int64 else dtype)
+            with np.errstate(invalid="ignore"):  # NaN as a whole number
+                array: NDArray[Any] = given.astype(dtype, copy=False)
+            if not np.array_equal(array, given, equal_nan=dtype is np.float64):
+                raise ValueError
+        except (TypeError, ValueError, OverflowError, RuntimeError):
+            kind = "whole numbers" if dtype is np.int64 else "numbers"
+            raise InvalidInput(
+                f"The '{name}' of curve '{self.name}' must be a list or an array of {kind} (of a PyTorch tensor, its "
+                ".tolist())."
+            ) from None
         if array.ndim != 1 or (length is not None and len(array) != length):
             raise InvalidInput(
                 f"The '{name}' of curve '{self.name}' must be one-dimensional"

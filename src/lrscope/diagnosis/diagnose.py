@@ -153,8 +153,9 @@ def _covered(curve: Curve) -> float:
 
 def _undecidable(curve: Curve, shape: Shape | None) -> str | None:
     if shape is None or len(shape.loss) < FEWEST_POINTS:
-        count = 0 if shape is None else len(shape.loss)
-        return f"The log has {count} finite points; a verdict needs {FEWEST_POINTS}."
+        count = int(np.isfinite(curve.loss).sum()) if shape is None else len(shape.loss)
+        points = "point" if count == 1 else "points"
+        return f"The log has {count} finite {points}; a verdict needs {FEWEST_POINTS}."
     if float(np.ptp(shape.loss)) == 0.0:
         return "The loss does not change at all: the weights may not be trained."
     if len(np.unique(shape.loss)) < min(8, len(shape.loss)):

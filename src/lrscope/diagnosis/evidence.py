@@ -41,7 +41,7 @@ class Record:
         first, last = self.curve.step[0], self.curve.step[-1]
         time = (self.curve.step - first) / max(1, last - first)
         inside = np.isfinite(values) & (time >= part[0]) & (time <= part[1])
-        if self.curve.lr is not None:
+        if self.curve.lr is not None and np.isfinite(self.curve.lr).any():
             with np.errstate(invalid="ignore"):
                 at_peak = inside & (self.curve.lr >= 0.5 * np.nanmax(self.curve.lr))
             inside = at_peak if at_peak.any() else inside

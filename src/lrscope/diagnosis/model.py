@@ -104,11 +104,12 @@ def variant_of(curve: Curve) -> str:
 
 def feature_vector(curve: Curve, shape: Shape, variant: str) -> FloatArray:
     """(features,) what the variant reads of the curve, in the order of `VARIANTS`."""
-    values = [feature(shape) for feature in LOSS_FEATURES]
     record = Record(curve=curve, shape=shape)
-    for features in GROUPS.values():
-        if len(values) < len(VARIANTS[variant]):
-            values += [feature(record) for feature in features]
+    with np.errstate(over="ignore", invalid="ignore"):  # norms near the largest float overflow where they are squared
+        values = [feature(shape) for feature in LOSS_FEATURES]
+        for features in GROUPS.values():
+            if len(values) < len(VARIANTS[variant]):
+                values += [feature(record) for feature in features]
     return np.array(values, dtype=np.float64)
 
 

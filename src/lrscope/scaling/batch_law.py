@@ -243,6 +243,10 @@ def _checked_optima(batch_size: ArrayLike, optimal_lr: Sequence[Estimate]) -> tu
         _checked_batch(batch)
     values, deviations = [], []
     for optimum in optimal_lr:
+        if not isinstance(optimum, Estimate):
+            raise InvalidInput(
+                f"Each optimal_lr of fit_batch_law must be an Estimate, a value with its interval. Got {optimum!r}."
+            )
         if not (math.isfinite(optimum.value) and optimum.value > 0):
             raise InvalidInput(f"An optimal learning rate must be positive and finite. Got {optimum.value}.")
         value = math.log2(optimum.value)

@@ -45,7 +45,7 @@ def scheduled_run(name: str, step: ArrayLike, lr: ArrayLike, loss: ArrayLike) ->
     usable = np.isfinite(rates) & np.isfinite(losses) & (losses > 0)
     steps, rates, losses = steps[usable], rates[usable], losses[usable]
     if steps.size - (warmup_end(rates) if steps.size > 1 else 0) < 10:
-        raise InvalidInput(f"Run '{name}' must hold at least 10 points with a rate and a loss after its warm-up.")
+        raise InvalidInput(f"Run '{name}' must hold at least 10 points with a rate and a loss > 0 after its warm-up.")
     return ScheduledRun(name=name, step=steps, lr=rates, loss=losses)
 
 

@@ -36,20 +36,20 @@ class Plan:
         for argument in ("examples", "batch_size", "accumulation_steps", "sequence_length"):
             value = getattr(self, argument)
             if value is not None and not (is_number(value) and value >= 1 and int(value) == value):
-                raise InvalidInput(f"The '{argument}' parameter of Plan must be an int >= 1. Got {value!r}.")
+                raise InvalidInput(f"The '{argument}' of a run must be an int >= 1. Got {value!r}.")
         lengths = [name for name in ("total_steps", "epochs", "tokens") if getattr(self, name) is not None]
         for argument in lengths:
             value = getattr(self, argument)
             if not is_number(value) or value < 0 or (argument == "total_steps" and int(value) != value):
                 kind = "an int" if argument == "total_steps" else "a finite number"
-                raise InvalidInput(f"The '{argument}' parameter of Plan must be {kind} >= 0. Got {value!r}.")
+                raise InvalidInput(f"The '{argument}' of a run must be {kind} >= 0. Got {value!r}.")
         if len(lengths) > 1:
-            raise InvalidInput(f"A Plan takes one of total_steps, epochs and tokens. Got {' and '.join(lengths)}.")
+            raise InvalidInput(f"A run's length is one of total_steps, epochs and tokens. Got {' and '.join(lengths)}.")
 
     def _need(self, argument: str, unit: str) -> int:
         value: int | None = getattr(self, argument)
         if value is None:
-            raise InvalidInput(f"A length in {unit} needs the plan's {argument}.")
+            raise InvalidInput(f"A length in {unit} needs {argument}, too.")
         return value
 
     @property

@@ -194,7 +194,7 @@ def parse_schedule(
     if total_steps is not None and not (
         is_number(total_steps) and 0 <= total_steps <= LIMIT and int(total_steps) == total_steps
     ):
-        raise InvalidInput(f"The total_steps of a schedule must be an int >= 0. Got {total_steps!r}.")
+        raise InvalidInput(f"The total_steps of a schedule must be an int from 0 to 2^53. Got {total_steps!r}.")
     steps = None if total_steps is None else int(total_steps)
     call = Reader(text).whole()
     resolver = _Resolver(text, steps, plan)

@@ -124,7 +124,7 @@ class Bench:
                 value = run_user_code(f"The metric '{name}'", metric, outputs, targets)
                 if torch.is_tensor(value) and value.numel() != 1:
                     raise InvalidTask(f"The metric '{name}' must be a scalar. Got shape {tuple(value.shape)}.")
-                values[name] = float(value)
+                values[name] = run_user_code(f"The metric '{name}'", float, value)
         return values
 
     def initial_losses(self, model: nn.Module, seed: int, limit: int | None) -> tuple[float, float | None]:

@@ -63,6 +63,8 @@ def resolve_reference(reference: str, bundled: Mapping[str, str]) -> str:
         return bundled[reference]
     path, colon, function = reference.rpartition(":")
     if not colon or not path.endswith(".py"):
+        if reference.endswith(".py") and Path(reference).expanduser().is_file():
+            raise InvalidTask(f"Name the function of '{reference}' that makes the task, too, like '{reference}:task'.")
         names = ", ".join(sorted(bundled))
         raise InvalidTask(f"There is no task '{reference}': give one of {names}, or path/to/file.py:function.")
     file = Path(path).expanduser().resolve()

@@ -138,7 +138,7 @@ def recommend(
         default_metrics=_metric_estimates(usual),
         seeds=seeds,
         reason=_default_reason(chosen) if default_wins else reason(optima, chosen),
-        verdict=_verdict(mine, usual, default),
+        verdict=f"{f'At {chosen.optimal_lr.value:.3g}: ' if default_wins else ''}{_verdict(mine, usual, default)}",
     )
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from lrscope.errors import InvalidInput, StudyMismatch
+from lrscope.errors import InvalidInput, InvalidTask, StudyMismatch
 from lrscope.study.bench import Bench
 from lrscope.study.engines import choose
 from lrscope.study.engines.base import Stacking, make_engine
@@ -52,6 +52,20 @@ def test_a_name_is_what_is_asked_for(bench: Benches) -> None:
     assert set(vmap.spec) == {"8", "32"}
     with pytest.raises(InvalidInput, match=r"--engine must be one of auto, loop, vmap\. Got 'gpu'"):
         choose_engine(made, "gpu", loads(8))
+
+
+def test_an_error_of_the_tasks_own_while_updates_are_measured_is_said_with_its_place(tiny: ModuleType) -> None:
+    updates: list[int] = []
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        updates.append(1)
+        if len(updates) > 3:
+            raise ValueError("my own words")
+        return (outputs - targets).square().mean()
+
+    made = Bench(tiny.regression(loss=loss))
+    with pytest.raises(InvalidTask, match=r"Training failed: ValueError: my own words \(.*test_choose\.py:\d+\)"):
+        choose_engine(made, "auto", loads(8))
 
 
 def test_what_cannot_be_stacked_is_said_in_one_line_and_looped(bench: Benches, tiny: ModuleType) -> None:

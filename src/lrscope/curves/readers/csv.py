@@ -41,6 +41,8 @@ def read_csv(paths: Sequence[Path]) -> list[Record]:
 
 def parse_table(text: str) -> tuple[dict[str, Column], list[str]]:
     """The columns of a delimited text by name, and remarks on rows that were left out."""
+    if not text.strip():
+        raise NotThisFormat("the file is empty")
     if "\n" not in text and "\r" not in text:
         raise NotThisFormat("a single line")
     notes: list[str] = []

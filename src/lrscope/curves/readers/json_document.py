@@ -30,6 +30,8 @@ def read_document(paths: Sequence[Path]) -> list[Record]:
         facts = _facts(_cut_settings(text))
         notes.append(_CUT)
     else:
+        if isinstance(document, dict) and str(document.get("schema")).startswith("lrscope/"):
+            raise NotThisFormat("an answer of lrscope's own, which holds no log")
         if isinstance(document, dict) and isinstance(document.get("log_history"), list):
             rows, facts = [row for row in document["log_history"] if isinstance(row, dict)], _facts(document)
         else:

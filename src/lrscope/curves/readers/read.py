@@ -93,7 +93,7 @@ def _read_unit(unit: Unit, name: str) -> list[Curve]:
     except OSError as error:
         raise InvalidInput(f"'{shown}' cannot be read: {error.strerror}.") from None
     why = f" ({'; '.join(reasons)})" if reasons else ""
-    raise InvalidInput(f"Nothing can be made of '{shown}'{why}. Accepted are: {_accepted()}.")
+    raise InvalidInput(f"'{shown}' cannot be read as a training log{why}. Accepted are: {_accepted()}.")
 
 
 def _head(path: Path) -> bytes:

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 
-from lrscope.errors import InvalidInput
+from lrscope.errors import InvalidInput, InvalidTask, LrscopeError
 from lrscope.study.bench import BatchOrder, Bench, one_thread
 from lrscope.study.engines.base import ENGINES, WIDEST, EngineSpec, NotStackable, Stacking
 from lrscope.study.engines.certify import certify, certify_compiled
 from lrscope.study.engines.loop import update
 from lrscope.study.engines.stack import Stack
 from lrscope.study.engines.vmap import VmapEngine, programs_of
+from lrscope.study.load import describe_user_error
 from lrscope.study.trial import Trial
 
 MEASURED_SECONDS = 1.0
@@ -108,7 +109,7 @@ def choose_engine(bench: Bench, name: str, loads: Sequence[Load]) -> EngineChoic
     """The engine of each batch size.
 
     Raises:
-        InvalidInput: no such engine.
+        InvalidInput: no such engine. InvalidTask: the task's own code failed.
     """
     if name != "auto" and name not in ENGINES:
         raise InvalidInput(f"--engine must be one of auto, {', '.join(ENGINES)}. Got {name!r}.")
@@ -123,6 +124,10 @@ def choose_engine(bench: Bench, name: str, loads: Sequence[Load]) -> EngineChoic
                     stackings[load.batch_size] = fastest(bench, load)
             except NotStackable as reason:
                 looped.setdefault(str(reason), []).append(load.batch_size)
+            except LrscopeError:
+                raise
+            except Exception as error:  # the updates that are measured run the task's own code
+                raise InvalidTask(f"Training failed: {describe_user_error(error)}") from None
     notes = (f"{_batch_sizes(sizes)} trained by the plain loop, as {reason}." for reason, sizes in looped.items())
     return EngineChoice(asked=name, stackings=stackings, notes=tuple(notes))
 
