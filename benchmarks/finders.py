@@ -3,27 +3,37 @@
 Each function returns the rate that it suggests (None where it gives none) and the updates that it made. The seed fixes
 weights and data order as it does for lrscope's own trials. fastai is not in the extra `bench`: it brings a torchvision
 that a CPU build of PyTorch cannot load. Installed by hand, without torchvision, it runs; where absent it is left out.
+An older Lightning beside the installed one: `pip install --no-deps --target FOLDER lightning==2.5.2`, and FOLDER in the
+environment variable LRSCOPE_OLD_LIGHTNING; it runs in a process of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import math
+import os
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.metadata import distributions
 from importlib.util import find_spec
 
 import torch
+from benchmarks.tasks import TASKS
 from torch import nn
 
 from lrscope.study.bench import BatchOrder, Bench
 from lrscope.study.find import find_lr
+from lrscope.study.load import TaskSource
 from lrscope.study.task import Task
 
 Suggestion = tuple[float | None, int]
+OLD_LIGHTNING = os.environ.get("LRSCOPE_OLD_LIGHTNING", "")
 
 
 class Loader:
@@ -111,6 +121,15 @@ def lightning_lr_find(bench: Bench, batch_size: int, seed: int) -> Suggestion:
     return None if found is None else found.suggestion(), loader.given
 
 
+def old_lightning_lr_find(bench: Bench, batch_size: int, seed: int) -> Suggestion:
+    """The same with the Lightning of another folder, asked in another process."""
+    command = [sys.executable, "-m", "benchmarks.finders", bench.task.name, str(batch_size), str(seed)]
+    path = os.pathsep.join([OLD_LIGHTNING, *sys.path])
+    ran = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=True, capture_output=True, text=True)
+    rate, updates = json.loads(ran.stdout.splitlines()[-1])
+    return rate, updates
+
+
 def fastai_lr_find(bench: Bench, batch_size: int, seed: int) -> Suggestion:
     """fastai's Learner.lr_find: 100 iterations from 1e-7 to 10, the valley."""
     import fastai.callback.progress
@@ -141,11 +160,19 @@ def lrscope_find(bench: Bench, batch_size: int, seed: int) -> Suggestion:
     return rate, round(found.full_run_equivalents * total)
 
 
+def version_of(package: str, folder: str | None = None) -> str:
+    """The version of a package, in a folder or where Python finds it."""
+    found = distributions(name=package, path=[folder] if folder else sys.path)
+    return next((each.version for each in found), "absent")
+
+
 FINDERS: dict[str, Callable[[Bench, int, int], Suggestion]] = {
     "lrscope find": lrscope_find,
     "torch-lr-finder": torch_lr_finder,
-    "Lightning lr_find": lightning_lr_find,
+    f"Lightning {version_of('lightning')} lr_find": lightning_lr_find,
 }
+if OLD_LIGHTNING:
+    FINDERS[f"Lightning {version_of('lightning', OLD_LIGHTNING)} lr_find"] = old_lightning_lr_find
 if find_spec("fastai"):
     FINDERS["fastai lr_find"] = fastai_lr_find
 
@@ -196,3 +223,14 @@ def train_free(bench: Bench, batch_size: int, seed: int, method: str, metric: st
     examples = bench.train if metric == "train_loss" or bench.validation is None else bench.validation
     loss, _ = bench.evaluate(model, examples)
     return loss if math.isfinite(loss) else math.inf
+
+
+def main(name: str, batch_size: int, seed: int) -> None:
+    """Print what this process's Lightning suggests for a task of the benchmark."""
+    with quiet():
+        suggestion = lightning_lr_find(Bench(TaskSource.of(TASKS[name].reference).load()), batch_size, seed)
+    print(json.dumps(suggestion))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
