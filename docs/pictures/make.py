@@ -7,6 +7,7 @@ terminal.svg: what the command prints.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,9 @@ def main(folder: Path) -> None:
     save_chart(four_regimes(lecture_curves(result)), HERE / "four-curves.png")
     command.stdout = Console(record=True, width=132, force_terminal=True, file=io.StringIO())
     command.print_summary(result, Path("lrscope-out") / result.task)
-    command.stdout.save_svg(str(HERE / "terminal.svg"), title=f"lrscope study {result.task}")
+    picture = command.stdout.export_svg(title=f"lrscope study {result.task}")
+    without_web_fonts = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
+    (HERE / "terminal.svg").write_text(without_web_fonts, encoding="utf-8")
     for picture in sorted(HERE.glob("*.[ps][nv]g")):
         sys.stdout.write(f"{picture.name}: {picture.stat().st_size / 1024:.0f} kB\n")
 
