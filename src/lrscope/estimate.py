@@ -10,6 +10,9 @@ from lrscope.errors import InvalidInput
 COVERAGE = 0.80
 """The probability that every interval of lrscope is meant to hold the truth with: a central 80 % interval."""
 
+HALF_WIDTH = 1.2815515655446004
+"""Half the width of such an interval of a normal distribution, in standard deviations."""
+
 
 @dataclass(frozen=True)
 class Estimate:

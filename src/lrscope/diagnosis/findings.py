@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lrscope.curves.curve import Curve
 from lrscope.diagnosis.evidence import Record, slope_before_decay
-from lrscope.diagnosis.shape import Shape
+from lrscope.diagnosis.shape import LARGEST, Shape
 
 FindingName = Literal["loss_spikes", "late_divergence", "overfitting", "decays_too_early", "wasted_warmup"]
 
@@ -32,8 +33,9 @@ def find_all(curve: Curve, shape: Shape | None) -> tuple[Finding, ...]:
     return tuple(finding for finder in finders if (finding := finder(curve, shape)) is not None)
 
 
-def _steps(curve: Curve) -> np.ndarray:
-    return curve.step[np.isfinite(curve.loss) & (np.abs(curve.loss) < 1e30)]
+def _steps(curve: Curve) -> NDArray[np.int64]:
+    """The steps of the finite points, which a shape is made of."""
+    return curve.step[np.abs(curve.loss) < LARGEST]
 
 
 def loss_spikes(curve: Curve, shape: Shape) -> Finding | None:
@@ -63,8 +65,7 @@ def loss_spikes(curve: Curve, shape: Shape) -> Finding | None:
 def late_divergence(curve: Curve, shape: Shape) -> Finding | None:
     """The loss had fallen, then rose for good: it ends more than 30 % of its fall above its lowest, or not finite."""
     lowest = int(np.argmin(shape.linear))
-    last = float(curve.loss[-1])
-    not_finite = not np.isfinite(last) or abs(last) >= 1e30
+    not_finite = not abs(float(curve.loss[-1])) < LARGEST
     fell = shape.drop > 0.2 * abs(shape.initial) or shape.drop > 0.5 * shape.scale
     came_back = (shape.end - shape.linear[lowest]) / shape.scale
     if not fell or shape.drop <= 0 or not (not_finite or came_back > 0.3) or not 1 <= lowest < 36:
@@ -76,7 +77,7 @@ def late_divergence(curve: Curve, shape: Shape) -> Finding | None:
     step = int(steps[min(turn, len(steps) - 1)])
     end = "is not finite any more" if not_finite else f"ends {came_back:.0%} of its fall above that"
     return Finding(
-        what="late_divergence", value=float(came_back) if not not_finite else float("inf"), steps=(step,),
+        what="late_divergence", value=float("inf") if not_finite else float(came_back), steps=(step,),
         says=f"The loss fell until about step {step}, then rose: it {end}.",
     )  # fmt: skip
 

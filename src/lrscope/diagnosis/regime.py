@@ -63,7 +63,7 @@ def sweep_regimes(lr: ArrayLike, loss: ArrayLike, initial_loss: float) -> list[R
         initial_loss: L_init, the loss before the first update.
 
     Raises:
-        InvalidInput: where the arrays differ in length, or a rate or the initial loss is not a positive, finite number.
+        InvalidInput: the arrays differ in length, a rate is not positive and finite, or the initial loss not finite.
 
     >>> sweep_regimes([0.001, 0.1, 1.0, 3.0, 10.0], [2.2, 0.3, 0.5, 2.3, float("nan")], initial_loss=2.3)
     ['low', 'good', 'high', 'very_high', 'very_high']

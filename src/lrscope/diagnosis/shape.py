@@ -27,8 +27,8 @@ class Shape:
 
     time: (points,) share of the run at each finite point, in (0, 1]. loss: (points,). share: (points,) learning rate
     over its peak, or None. initial: the loss at the start. linear: (40,) means over equal shares of the run. log: (20,)
-    means over logarithmic shares. linear_share: (40,) the mean share of the peak rate. drop: from the initial loss to
-    the lowest window. scale: what differences of the loss are divided by. finite_share: the share of finite points.
+    means over logarithmic shares. drop: from the initial loss to the lowest window. scale: what differences of the loss
+    are divided by.
     """
 
     time: FloatArray
@@ -39,7 +39,6 @@ class Shape:
     log: FloatArray
     drop: float
     scale: float
-    finite_share: float
 
     @property
     def end(self) -> float:
@@ -124,5 +123,4 @@ def make_shape(curve: Curve) -> Shape | None:
         log=log,
         drop=drop,
         scale=scale,
-        finite_share=float(finite.mean()),
     )

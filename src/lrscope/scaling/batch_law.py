@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrscope.errors import InvalidInput
-from lrscope.estimate import Estimate
+from lrscope.estimate import HALF_WIDTH, Estimate
 from lrscope.scaling.law_fit import LawPosterior, Optima, fit_law
 from lrscope.scaling.laws import LAWS, Floats
 from lrscope.scaling.trend import HABITS, Bottoms, Habits, expect_ahead
 from lrscope.scaling.u_curve import UCurve
 
-HALF_WIDTH = 1.2815515655446004  # of a central 80 % interval, in standard deviations
 OPEN_END_SD = 1.0  # octaves: what is known of an optimum whose interval is open on one side
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from lrscope.estimate import HALF_WIDTH
 from lrscope.scaling.batch_law import BatchLaw, predict_many
 from lrscope.scaling.u_curve import UCurve
 
@@ -59,10 +61,11 @@ def advise_next_run(curves: Sequence[tuple[float | None, UCurve]], laws: Sequenc
             f"{laws[other].name} {2 ** medians[other, at]:.3g}: a run between them tells them apart."
         )
         return NextRun(batch_size=float(candidates[at]), lr=estimates[at].value, why=why)
-    at = int(np.argmax([np.log2((e.high or e.value) / (e.low or e.value)) for e in estimates]))
-    estimate = estimates[at]
-    if np.log2((estimate.high or estimate.value) / (estimate.low or estimate.value)) / 2.56 < SETTLED_OCTAVES:
+    widths = [math.log2((estimate.high or estimate.value) / (estimate.low or estimate.value)) for estimate in estimates]
+    at = int(np.argmax(widths))
+    if widths[at] / (2 * HALF_WIDTH) < SETTLED_OCTAVES:
         return None
+    estimate = estimates[at]
     why = (
         f"The laws agree on about {estimate.value:.3g} at batch size {candidates[at]:g}, but only to within "
         f"{estimate.low or 0:.3g} to {estimate.high or 0:.3g}: this run would show whether the growth goes on."

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lrscope.errors import InvalidInput
-from lrscope.estimate import Estimate
-from lrscope.scaling.batch_law import HALF_WIDTH, BatchLaw, predict_optimal_lr
+from lrscope.estimate import HALF_WIDTH, Estimate
+from lrscope.scaling.batch_law import BatchLaw, predict_optimal_lr
 
 Optimizer = Literal["sgd", "adam", "adamw"]
 RuleName = Literal["keep", "linear", "square-root", "noise-scale", "surge", "fitted laws"]

@@ -29,12 +29,6 @@ class Sweep:
     replicate_ss: float
     replicate_dof: int
 
-    @property
-    def diverged_above_best(self) -> float | None:
-        """The lowest diverged rate above the best one, which the optimum is below; None without one."""
-        above = self.diverged_lr[self.diverged_lr > self.lr[int(np.argmin(self.loss))]]
-        return float(above[0]) if above.size else None
-
 
 def gather_sweep(
     lr: ArrayLike, loss: ArrayLike, *, initial_loss: float | None = None, seed: ArrayLike | None = None

@@ -71,11 +71,6 @@ class UCurve:
         """Equally likely values of the optimal learning rate, (1000,); empty where nothing was fitted."""
         return np.empty(0) if self.posterior is None else np.exp2(_minima(self.posterior, self.cliff))
 
-    @property
-    def expected_loss_samples(self) -> Floats:
-        """The loss at the optimum that goes with each of `optimal_lr_samples`."""
-        return np.empty(0) if self.posterior is None else self.posterior.bottom
-
     def expected_regret(self, lr: ArrayLike, initial_loss: float | None = None) -> Floats:
         """The expected regret of choosing `lr`: the mean over equally likely curves of
         (L(lr) − L(η*)) / (L_init − L(η*)), in the shape of `lr`; NaN where nothing was fitted. A run that fails, beyond

@@ -23,7 +23,6 @@ from lrscope.schedules.elementwise import (
     sqrt,
     tanh,
 )
-from lrscope.schedules.piecewise import Tabulated as Tabulated
 from lrscope.schedules.schedule import Schedule, held
 
 Shape: TypeAlias = Literal["linear", "cosine", "sqrt", "square", "exponential", "mirror_cosine"]

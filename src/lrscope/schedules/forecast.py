@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lrscope.errors import InvalidInput
-from lrscope.estimate import Estimate
+from lrscope.estimate import HALF_WIDTH, Estimate
 from lrscope.schedules.law_fit import LawFit, evaluate, fit_law, prepared
 from lrscope.schedules.law_fit import ScheduledRun as ScheduledRun
 from lrscope.schedules.law_fit import scheduled_run as scheduled_run
@@ -19,8 +19,6 @@ from lrscope.schedules.rate_history import rate_history
 
 FloatArray = NDArray[np.float64]
 
-QUANTILE = 1.2816
-"""Half-width of a central 80 % interval in standard deviations."""
 POOR_FIT = 0.02
 """Mean error of a fit, in nats, from which the runs are unlikely to be of one job."""
 
@@ -68,7 +66,7 @@ class FittedLaw:
         loss = np.asarray(self.weights) @ each
         reach = np.maximum(1.0, (history.area + history.warmup_area) / self.longest_area)
         apart = 0.5 * (each.max(axis=0) - each.min(axis=0))  # where the laws part, neither is to be trusted
-        width = QUANTILE * np.hypot(self._spread() * reach, apart)
+        width = HALF_WIDTH * np.hypot(self._spread() * reach, apart)
         return LossForecast(step=history.step, loss=loss, low=loss - width, high=loss + width)
 
     def _spread(self) -> float:

@@ -25,7 +25,7 @@ class RateHistory:
         step: (points,) the steps looked at, all after the warm-up.
         area: (points,) sum of the rate from the end of the warm-up to the step.
         warmup_area: sum of the rate over the warm-up.
-        drop, drop_rate, drop_step: (drops,) by how much the rate fell, the rate it fell to, and when.
+        drop, drop_rate: (drops,) by how much the rate fell, and the rate it fell to.
         area_since: (points, drops) sum of the rate since the drop; zero before it.
         steps_since: (points, drops) updates since the drop; zero before it.
     """

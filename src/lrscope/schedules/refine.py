@@ -80,9 +80,10 @@ def refine_schedule(
 
     Arguments:
         grad_norm: (points,) gradient norm at each logged step; points that are not finite or not positive are left out.
-        step: (points,) the step of each, increasing; without it 0, 1, 2, … total_steps: length of the run; without it
-            one spacing past the last step.
+        step: (points,) the step of each, increasing; without it 0, 1, 2, …
+        total_steps: length of the run; without it one spacing past the last step.
         optimizer: "sgd" or "adam".
+        window: the share of the run that the running median spans, above 0 and at most 1.
     Raises:
         InvalidInput: fewer than 10 usable norms, or arguments out of range.
     Source: Defazio 2023, arXiv 2310.07831.

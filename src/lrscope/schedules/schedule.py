@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, Field, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 import numpy as np
 
@@ -28,8 +28,6 @@ FAMILIES: dict[str, type[Schedule]] = {}
 
 LIMIT = 2.0**53
 """Steps beyond this one are not exact in float64: 9e15, nine thousand trillion."""
-
-Self = TypeVar("Self", bound="Schedule")
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ class Schedule(ABC):
 
         return extend(self, total_steps, policy, at=at)
 
-    def with_length(self: Self, steps: float) -> Self:
+    def with_length(self, steps: float) -> Self:
         """This schedule with another length."""
         return replace(self, **{self.length_field: steps})
 

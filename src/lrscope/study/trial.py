@@ -8,12 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lrscope.curves.curve import Curve
-
 FloatArray = NDArray[np.float64]
 
-TrialStatus = Literal["finished", "diverged", "stopped"]
-"""finished: ran to its `stop_at`. diverged: the loss left for good. stopped: told to stop early, and did."""
+TrialStatus = Literal["finished", "diverged"]
+"""finished: ran to its `stop_at`. diverged: the loss left for good."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -96,21 +94,3 @@ class TrialResult:
         """The same loss before the first update: L_init."""
         value = self.initial_val_loss if metric == "val_loss" else self.initial_train_loss
         return float("nan") if value is None else float(value)
-
-    def curve(self, name: str) -> Curve:
-        """The trial's record as a Curve, for diagnosis and drawing; probes stand at their steps, NaN between."""
-        grad_norm, update_ratio = np.full((2, len(self.loss)), np.nan)
-        grad_norm[self.probe_step] = self.grad_norm
-        update_ratio[self.probe_step] = self.update_ratio
-        return Curve(
-            name=name,
-            step=np.arange(len(self.loss)),
-            loss=self.loss,
-            lr=self.lr,
-            val_step=self.eval_step,
-            val_loss=self.eval_loss,
-            batch_size=self.trial.batch_size,
-            total_steps=self.trial.total_steps,
-            grad_norm=grad_norm,
-            update_ratio=update_ratio,
-        )

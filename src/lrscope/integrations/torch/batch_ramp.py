@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from lrscope.errors import InvalidInput
-from lrscope.schedules.decay import Tabulated
+from lrscope.schedules.piecewise import Tabulated
 from lrscope.schedules.schedule import Schedule
 
 

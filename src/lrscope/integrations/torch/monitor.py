@@ -14,7 +14,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -171,7 +171,7 @@ class Monitor:
         if step % self.every == self.every - 1 or step in EARLY:
             weights = [p.detach().clone() for p in parameters(self.optimizer)]
             found["grad_norm"] = _norm(gradients)
-            found["grad_norm_l1"] = float(torch.stack(torch._foreach_norm(gradients, 1)).sum())
+            found["grad_norm_l1"] = float(_together(torch._foreach_norm(gradients, 1)).sum())
             gradients = [g.clone() for g in gradients]
         self._measured = _Measured(weights, gradients, found)
 
@@ -193,7 +193,8 @@ class Monitor:
         if not measured.weights:
             return {}
         change, first = measured.weights, measured.gradients
-        with torch.random.fork_rng(enabled=True), torch.enable_grad():
+        devices = {p.device.index for p in parameters(self.optimizer) if p.device.type == "cuda"}
+        with torch.random.fork_rng(devices), torch.enable_grad():
             after = again()
             found = torch.autograd.grad(after, parameters(self.optimizer), allow_unused=True)
         last = [g if g is not None else torch.zeros_like(c) for g, c in zip(found, change, strict=True)]
@@ -297,11 +298,16 @@ def optimizer_name(optimizer: Optimizer) -> str:
 
 
 def _dot(a: list[Tensor], b: list[Tensor]) -> float:
-    return float(torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum())
+    return float(_together([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum())
 
 
 def _norm(tensors: list[Tensor]) -> float:
-    return float(torch.stack(torch._foreach_norm(tensors)).norm())
+    return float(_together(torch._foreach_norm(tensors)).norm())
+
+
+def _together(scalars: Sequence[Tensor]) -> Tensor:
+    """Scalars as one tensor, on the device of the first: a model may lie on several."""
+    return torch.stack([scalar.to(scalars[0].device) for scalar in scalars])
 
 
 def _cosine(a: list[Tensor], b: list[Tensor]) -> float:

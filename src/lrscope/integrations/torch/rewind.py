@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-LARGEST = 1e30
+from lrscope.diagnosis.shape import LARGEST
+
 FEWEST_STEPS = 8
 
 

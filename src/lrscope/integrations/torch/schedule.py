@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lrscope.errors import InvalidInput, MissingExtra
 from lrscope.integrations.torch.riders import Rider, make_riders
@@ -15,17 +15,11 @@ try:
     from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
+    from typing_extensions import override
 except ImportError as error:
     raise MissingExtra("torch", "torch") from error
 
 from lrscope.integrations.torch.updates import UpdateWatch
-
-if TYPE_CHECKING:
-    from typing_extensions import override
-else:
-
-    def override(function: Any) -> Any:
-        return function
 
 
 class ScheduledLR(LRScheduler):

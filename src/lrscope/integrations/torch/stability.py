@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lrscope.errors import InvalidInput
+from lrscope.integrations.torch.gradients import adam_preconditioner
+from lrscope.integrations.torch.rewind import parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,18 +61,18 @@ def measure_sharpness(
         again: computes the loss of one batch with the present weights.
         iterations: Hessian-vector products; each costs about two backward passes.
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-    scale = _inverse_root(optimizer, parameters)
+    weights = parameters(optimizer)
+    scale = _inverse_root(optimizer, weights)
     loss = again()
-    gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+    gradients = torch.autograd.grad(loss, weights, create_graph=True)
     generator = torch.Generator().manual_seed(seed)
-    vector = [torch.randn(p.shape, generator=generator).to(p) for p in parameters]
+    vector = [torch.randn(p.shape, generator=generator).to(p) for p in weights]
     value = 0.0
     for _ in range(iterations):
         norm = _dot(vector, vector) ** 0.5
         vector = [v / norm for v in vector]
         scaled = [v * s for v, s in zip(vector, scale, strict=True)]
-        product = torch.autograd.grad(gradients, parameters, grad_outputs=scaled, retain_graph=True)
+        product = torch.autograd.grad(gradients, weights, grad_outputs=scaled, retain_graph=True)
         product = tuple(h * s for h, s in zip(product, scale, strict=True))
         value = float(_dot(vector, product))
         vector = list(product)
@@ -84,17 +86,17 @@ def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     return torch.stack([(x.detach() * y.detach()).sum() for x, y in zip(a, b, strict=True)]).sum()
 
 
-def _inverse_root(optimizer: Optimizer, parameters: Sequence[Tensor]) -> list[Tensor]:
+def _inverse_root(optimizer: Optimizer, weights: Sequence[Tensor]) -> list[Tensor]:
     """D^−½ per parameter: (√v̂ + ε)^−½ for Adam and RMSprop, 1 otherwise."""
-    out = []
-    group = optimizer.param_groups[0]
-    for parameter in parameters:
-        state = optimizer.state.get(parameter, {})
-        if "exp_avg_sq" in state:
-            corrected = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
-            out.append((corrected.sqrt() + group["eps"]) ** -0.5)
+    roots = []
+    for weight in weights:
+        state = optimizer.state.get(weight, {})
+        preconditioner = adam_preconditioner(optimizer, weight) if "exp_avg_sq" in state else None
+        if preconditioner is not None:
+            roots.append(preconditioner.sqrt())
         elif "square_avg" in state:
-            out.append((state["square_avg"].sqrt() + group["eps"]) ** -0.5)
+            group = next(g for g in optimizer.param_groups if any(member is weight for member in g["params"]))
+            roots.append((state["square_avg"].sqrt() + group["eps"]) ** -0.5)
         else:
-            out.append(torch.ones_like(parameter))
-    return out
+            roots.append(torch.ones_like(weight))
+    return roots
