@@ -259,6 +259,98 @@ def denoising_cnn() -> Task:
     )  # fmt: skip
 
 
+def friedman() -> Task:
+    """Friedman's first function of ten inputs (scikit-learn), noisy: a LayerNorm MLP, Huber loss, AdamW."""
+    from sklearn.datasets import make_friedman1
+
+    inputs, targets = make_friedman1(n_samples=2000, noise=1.0, random_state=0)
+    train, validation = _split(_standardised(inputs), _standardised(targets))
+    return Task(
+        name="friedman",
+        model=lambda: nn.Sequential(
+            nn.Linear(10, 48), nn.LayerNorm(48), nn.ReLU(),
+            nn.Linear(48, 48), nn.ReLU(), nn.Linear(48, 1), nn.Flatten(0),
+        ),
+        loss=F.smooth_l1_loss,
+        train=train,
+        validation=validation,
+        optimizer="adamw",
+        epochs=8,
+        batch_sizes=(16, 64, 256),
+    )  # fmt: skip
+
+
+def module_lines() -> Task:
+    """Which of eight modules of CPython 3.11's library a line of code is from: its trigrams, embedded; Adam."""
+    from importlib import import_module
+    from inspect import getsource
+
+    names = ("argparse", "ast", "_pydecimal", "inspect", "ipaddress", "tarfile", "typing", "unittest.mock")
+    rows, labels = [], []
+    for label, name in enumerate(names):
+        stripped = [line.strip().encode() for line in getsource(import_module(name)).splitlines()]
+        lines = [line for line in stripped if len(line) >= 34]
+        for line in lines[:300]:
+            rows.append([(line[at] * 961 + line[at + 1] * 31 + line[at + 2]) % 4096 for at in range(32)])
+            labels.append(label)
+    train, validation = _split(torch.tensor(rows), torch.tensor(labels))
+    return Task(
+        name="module-lines",
+        model=lambda: nn.Sequential(nn.EmbeddingBag(4096, 32), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 8)),
+        loss=F.cross_entropy,
+        train=train,
+        validation=validation,
+        optimizer=lambda parameters, lr: torch.optim.Adam(parameters, lr=lr),
+        epochs=12,
+        batch_sizes=(24, 80, 240),
+    )
+
+
+def waves() -> Task:
+    """Which of five shapes a noisy wave has: a 1-D CNN with GroupNorm, cross-entropy, Nesterov momentum."""
+    draw = np.random.default_rng(5)
+    labels = draw.integers(0, 5, 1500)
+    phase = draw.uniform(1, 5, (1500, 1)) * np.linspace(0, 2 * np.pi, 64) + draw.uniform(0, 2 * np.pi, (1500, 1))
+    turn = phase / (2 * np.pi) % 1
+    shapes = np.stack([np.sin(phase), np.sign(np.sin(phase)), 2 * turn - 1, 1 - 2 * turn, 4 * abs(turn - 0.5) - 1])
+    signals = shapes[labels, np.arange(1500)] + 0.3 * draw.standard_normal((1500, 64))
+    train, validation = _split(torch.tensor(signals[:, None], dtype=torch.float32), torch.tensor(labels))
+    return Task(
+        name="waves",
+        model=lambda: nn.Sequential(
+            nn.Conv1d(1, 16, 7, stride=2), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv1d(16, 24, 5, stride=2), nn.ReLU(),
+            nn.AdaptiveAvgPool1d(4), nn.Flatten(), nn.Linear(96, 5),
+        ),
+        loss=F.cross_entropy,
+        train=train,
+        validation=validation,
+        optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9, nesterov=True),
+        epochs=10,
+        batch_sizes=(16, 48, 128),
+    )  # fmt: skip
+
+
+def next_pixel() -> Task:
+    """A photograph's next pixel from the sixteen before it: a residual MLP, absolute error, SGD with momentum."""
+    from sklearn.datasets import load_sample_image
+
+    photo = load_sample_image("china.jpg")[::2, ::2].astype(np.float32).mean(2) / 255 - 0.5
+    draw = np.random.default_rng(6)
+    rows, columns = draw.integers(0, photo.shape[0], 3000), draw.integers(0, photo.shape[1] - 17, 3000)
+    strips = torch.from_numpy(2 * np.stack([photo[row, at : at + 17] for row, at in zip(rows, columns, strict=True)]))
+    train, validation = _split(strips[:, :16], strips[:, 16])
+    return Task(
+        name="next-pixel",
+        model=_ResidualMLP,
+        loss=F.l1_loss,
+        train=train,
+        validation=validation,
+        optimizer="sgd",
+        examples=16_000,
+        batch_sizes=(32, 128, 256),
+    )
+
+
 class _RowGRU(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -267,6 +359,24 @@ class _RowGRU(nn.Module):
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """(B, 8, 8) rows of an image -> (B, 10) logits."""
         return self.output(self.reader(rows)[0][:, -1])
+
+
+class _ResidualMLP(nn.Module):
+    """Two residual blocks between linear maps, (B, 16) -> (B,)."""
+
+    def __init__(self, width: int = 40) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(16, width), nn.Linear(width, 1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)) for _ in range(2)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The next value."""
+        x = self.first(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.last(x)[:, 0]
 
 
 class _Transformer(nn.Module):
@@ -331,4 +441,8 @@ TASKS = {
     "row-gru": _here("row_gru", 1e-4, 1, held_out=True),
     "wine": _here("wine", 1e-3, 4, held_out=True),
     "denoising-cnn": _here("denoising_cnn", 1e-3, 4, held_out=True),
+    "friedman": _here("friedman", 0.0001, 2, held_out=True),
+    "module-lines": _here("module_lines", 0.0002, 2, held_out=True),
+    "waves": _here("waves", 0.002, 8, held_out=True),
+    "next-pixel": _here("next_pixel", 0.0005, 4, held_out=True),
 }
