@@ -1,14 +1,16 @@
 """torch's schedulers that are made of schedulers: one after another (SequentialLR), or all at every step (Chained…).
 
-Most of torch's schedulers multiply the optimizer's rate of the moment; a few set it. What a chain does depends on that.
+Most of torch's schedulers multiply the optimizer's rate of the moment; a few set it, and two pull it towards a rate of
+their own. What a chain does depends on that.
 """
 
 from __future__ import annotations
 
 import inspect
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 from expressions import function_of, read_call, table_of
@@ -17,7 +19,11 @@ from lrscope.schedules import Constant, Schedule
 from lrscope.schedules import Sequence as Phases
 
 SETTERS = {"LambdaLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "CyclicLR"}
-"""Those that set the rate, whatever it is; the others multiply it."""
+"""Those that set the rate, whatever it is."""
+PULLERS = {"CosineAnnealingLR": "eta_min", "SWALR": "swa_lr"}
+"""Those that multiply the rate's distance from a rate of their own, with the argument that names it."""
+SHARED = {"OneCycleLR": ("max_lr", "div_factor", "final_div_factor"), "SWALR": ("swa_lr",)}
+"""What a scheduler keeps in the optimizer's group, where the next of its kind overwrites it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,38 +31,71 @@ class Member:
     """One scheduler of a chain: its rates for the base that it saw when it was made, and how it moves the rate."""
 
     name: str
-    make: Callable[[float], Schedule]
+    make: Callable[..., Schedule]
+    """Its schedule, for other arguments than its own where they are given."""
+    arguments: dict[str, Any]
     base_lr: float
-    floor: float = 0.0
 
-    @property
+    @cached_property
     def rates(self) -> Schedule:
         """Its rates when it is alone."""
-        return self.make(self.base_lr)
+        return self.make() if self.name == "CyclicLR" else self.make(base_lr=self.base_lr)
+
+    @cached_property
+    def way(self) -> Schedule:
+        """What it leaves of a rate of one, or of a distance of one from the rate that it pulls towards."""
+        return self.make(base_lr=1.0, **({PULLERS[self.name]: 0.0} if self.name in PULLERS else {}))
 
     @property
-    def sets(self) -> bool:
-        """Whether it sets the rate."""
-        return self.name in SETTERS
+    def target(self) -> float:
+        """The rate that it pulls towards; zero for one that multiplies."""
+        return float(self.arguments.get(PULLERS.get(self.name, ""), 0.0))
+
+    def made(self, rate: float) -> float:
+        """The optimizer's rate once it is made."""
+        return self.base_lr if self.name == "CyclicLR" else self.begun(rate)  # a cycle does not know its own base yet
+
+    def begun(self, rate: float) -> float:
+        """The optimizer's rate where its step 0 is the first of all."""
+        return self.rates(0) if self.name in SETTERS else self._pulled(rate, self.way(0))
+
+    def begun_later(self, rate: float) -> float:
+        """The optimizer's rate where its step 0 comes after another scheduler's steps."""
+        match self.name:
+            case "MultiplicativeLR":
+                return rate * function_of(self.arguments["lr_lambda"])(0)
+            case "SWALR":
+                return self.begun(rate)
+            case "ConstantLR" if self.arguments.get("total_iters", 5) <= 0:
+                return self.base_lr
+        return self.rates(0)
 
     def moved(self, rate: float, step: int) -> float:
-        """The optimizer's rate after this scheduler's step."""
-        if self.name == "CyclicLR" and step == 0:  # while it is made, it does not know its own base yet
-            return self.base_lr
-        now = self.rates(step)
-        if self.sets:
-            return now
-        before = self.rates(step - 1) if step else self.base_lr
-        if before == self.floor:
-            return rate + now - self.floor
-        return (now - self.floor) / (before - self.floor) * (rate - self.floor) + self.floor
+        """The optimizer's rate after its own step 1, 2, …"""
+        if self.name in SETTERS:
+            return self.rates(step)
+        before, now = self.way(step - 1), self.way(step)
+        if before != 0.0:
+            return self._pulled(rate, now / before)
+        if self.name == "CosineAnnealingLR":
+            return rate + (self.base_lr - self.target) * now
+        return self.target if self.name == "SWALR" else rate
+
+    def _pulled(self, rate: float, share: float) -> float:
+        return self.target + (rate - self.target) * share
+
+    def goes_its_own_way(self, initial: float) -> bool:
+        """Whether its phase of a sequence has the rates of the scheduler alone, whatever came before."""
+        from_nothing = self.name == "ConstantLR" and self.arguments.get("total_iters", 5) <= 0
+        carries_on = self.name in ("MultiplicativeLR", "SWALR")
+        return self.name in SETTERS or (self.base_lr == initial and not from_nothing and not carries_on)
 
 
 def members_of(
     schedules: dict[str, Callable[..., Any]], base_lr: float, schedulers: Sequence[Any], last_step: int
 ) -> tuple[list[Member], float]:
     """The members in order, and the initial rate that the optimizer's group is left with."""
-    members = []
+    members: list[Member] = []
     initial: float | None = None
     for written in schedulers:
         name, positional, named = read_call(written)
@@ -67,28 +106,35 @@ def members_of(
             *(positional if name == "CyclicLR" else (base_lr, *positional)),
             **{key: value for key, value in named.items() if key != "base_lr" or name == "CyclicLR"},
         )
+        arguments = dict(settings.arguments)
 
-        def make(base: float, family: Any = family, settings: Any = settings, name: str = name) -> Schedule:
-            arguments = settings.arguments if name == "CyclicLR" else settings.arguments | {"base_lr": base}
-            made: Schedule = family(**arguments)
+        def make(family: Any = family, arguments: dict[str, Any] = arguments, **others: Any) -> Schedule:
+            made: Schedule = family(**arguments | others)
             return made
 
         if name == "OneCycleLR":
-            initial = settings.arguments["max_lr"] / settings.arguments.get("div_factor", 25.0)
+            initial = arguments["max_lr"] / arguments.get("div_factor", 25.0)
         elif initial is None:
-            initial = settings.arguments["base_lr"]
-        floor = settings.arguments.get("eta_min", 0.0) if name == "CosineAnnealingLR" else 0.0
-        members.append(Member(name=name, make=make, base_lr=initial, floor=floor))
+            initial = arguments["base_lr"]
+        for earlier in members:
+            if earlier.name == name:  # `make` reads the same arguments
+                for key in SHARED.get(name, ()):
+                    earlier.arguments.pop(key, None)
+                    earlier.arguments.update({key: arguments[key]} if key in arguments else {})
+        members.append(Member(name=name, make=make, arguments=arguments, base_lr=initial))
     return members, base_lr if initial is None else initial
 
 
 def chained(schedules: dict[str, Callable[..., Any]], base_lr: float, written: Sequence[Any], last_step: int) -> Any:
-    """All at every step: a product, or, where a member sets the rate or adds to it (a cosine does), step by step."""
+    """All at every step: a product, or, where a member sets or pulls the rate, step by step."""
     members, _ = members_of(schedules, base_lr, written, last_step)
-    if not any(member.sets or member.name == "CosineAnnealingLR" for member in members):
-        return reduce(lambda a, b: a * b, (member.make(1.0) for member in members), Constant(factor=base_lr))
-    rates, rate = [], base_lr
-    for step in range(last_step + 1):
+    if not any(member.name in SETTERS or member.name in PULLERS for member in members):
+        return reduce(lambda a, b: a * b, (member.way for member in members), Constant(factor=base_lr))
+    rate = base_lr
+    for member in members:
+        rate = member.made(rate)
+    rates = [rate]
+    for step in range(1, last_step + 1):
         for member in members:
             rate = member.moved(rate, step)
         rates.append(rate)
@@ -102,25 +148,16 @@ def sequential(
     milestones: Sequence[int],
     last_step: int,
 ) -> Any:
-    """One after another, each from its own step 0."""
+    """One after another, each from its own step 0; step by step where one goes on from the rate that it finds."""
     members, initial = members_of(schedules, base_lr, written, last_step)
+    if all(member.goes_its_own_way(initial) for member in members):
+        return Phases(tuple(member.rates for member in members), tuple(milestones))
     starts = (0, *milestones)
-    phases: list[Schedule] = []
-    for index, (member, start) in enumerate(zip(members, starts, strict=True)):
-        at_work_first = start == 0 and not any(later == 0 for later in starts[index + 1 :])
-        if member.name == "MultiplicativeLR" and not at_work_first:
-            before = Phases(tuple(phases), tuple(milestones[: index - 1]))(max(start - 1, 0))
-            phases.append(_going_on(written[index], before, last_step))
-        else:
-            phases.append(member.make(initial) if at_work_first and not member.sets else member.rates)
-    return Phases(tuple(phases), tuple(milestones))
-
-
-def _going_on(written: Any, rate: float, last_step: int) -> Schedule:
-    """MultiplicativeLR goes on from the rate that it finds, multiplied at its own step 0 already."""
-    _, positional, named = read_call(written)
-    factor = function_of((*positional, *named.values())[0])
-    rates = [rate * factor(0)]
-    while len(rates) <= last_step:
-        rates.append(rates[-1] * factor(len(rates)))
+    rate = members[bisect_right(milestones, 0)].begun(initial)
+    rates = [rate]
+    for step in range(1, last_step + 1):
+        index = bisect_right(milestones, step)
+        member, own = members[index], step - starts[index]
+        rate = member.moved(rate, own) if own else member.begun_later(rate)
+        rates.append(rate)
     return table_of(lambda step: rates[step], last_step)

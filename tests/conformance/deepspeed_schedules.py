@@ -117,7 +117,8 @@ def one_cycle(
 ) -> Any:
     momentum = quantity == "momentum"
     low, high = (cycle_max_mom, cycle_min_mom) if momentum else (cycle_min_lr, cycle_max_lr)
-    first, second = cycle_first_step_size, cycle_second_step_size or cycle_first_step_size
+    first = cycle_first_step_size
+    second = first if cycle_second_step_size is None else cycle_second_step_size
     stairs = cycle_first_stair_count, cycle_second_stair_count
     up, down = (stairs[0], stairs[0] if stairs[1] is None else stairs[1])
     rate = decay_mom_rate if momentum else decay_lr_rate
@@ -137,7 +138,7 @@ def one_cycle(
 def _stairs(steps: int, count: int, start: float, end: float, first_edge: int) -> Schedule:
     """So many equal stairs from start to end: each at the end of its steps, or (first edge 0) at their beginning."""
     edges = tuple(steps * k / count for k in range(first_edge, count + first_edge))
-    values = tuple(start + (end - start) * k / count for k in range(count + 1))
+    values = tuple(start * (count - k) / count + end * k / count for k in range(count + 1))  # exact at both ends
     return PiecewiseConstant(edges, values, boundary="later" if first_edge else "earlier")
 
 

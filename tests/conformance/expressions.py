@@ -71,3 +71,8 @@ def table_of(function: Callable[[int], float], last_step: int) -> Schedule:
     if last_step < LONGEST_TABLE:
         return table
     return table.then(PiecewiseConstant((), (function(last_step),)), at=last_step)
+
+
+def resumed(schedule: Schedule, last_epoch: int) -> Callable[[Any], Any]:
+    """A scheduler made with `last_epoch` starts at the step after it."""
+    return schedule if last_epoch < 0 else lambda step: schedule(step + last_epoch + 1)

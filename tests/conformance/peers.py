@@ -67,6 +67,8 @@ def run_transformers(case: dict[str, Any]) -> list[float]:
 
     params = dict(case["params"])
     optimizer = _optimizer(params.pop("base_lr"))
+    if "last_epoch" in params:
+        optimizer.param_groups[0]["initial_lr"] = optimizer.param_groups[0]["lr"]
     scheduler = getattr(optimization, case["name"])(optimizer, **params)
     return _walk(case, optimizer, lambda step: scheduler.step())
 

@@ -24,8 +24,10 @@ def _torch() -> dict[str, Maker]:
         return draw.choice(
             [
                 f"LinearLR({rate(draw)}, {rate(draw)}, {draw.randint(1, 9)})",
+                f"OneCycleLR({rate(draw)}, total_steps={draw.randint(50, 70)}, div_factor={rate(draw, 1, 30)})",
+                f"SWALR({rate(draw)}, {draw.randint(0, 9)}, '{draw.choice(['cos', 'linear'])}')",
                 f"LinearLR(start_factor={rate(draw)}, total_iters={draw.randint(1, 9)})",
-                f"ConstantLR({rate(draw)}, {draw.randint(1, 6)})",
+                f"ConstantLR({rate(draw)}, {draw.randint(0, 6)})",
                 f"ExponentialLR({rate(draw, 0.5, 1)})",
                 f"StepLR({draw.randint(1, 6)}, gamma={rate(draw)})",
                 f"MultiStepLR([2, {draw.randint(3, 9)}], {rate(draw)})",
@@ -41,11 +43,11 @@ def _torch() -> dict[str, Maker]:
 
     def sequential(draw: Draw) -> dict[str, Any]:
         count = draw.randint(1, 4)
-        milestones = sorted(draw.randint(1, 25) for _ in range(count - 1))
+        milestones = sorted(draw.randint(0, 25) for _ in range(count - 1))
         return {"base_lr": rate(draw), "schedulers": [member(draw) for _ in range(count)], "milestones": milestones}
 
     def one_cycle(draw: Draw) -> dict[str, Any]:
-        length = draw.choice([{"total_steps": draw.randint(12, 60)}, {"epochs": 3, "steps_per_epoch": 14}])
+        length = draw.choice([{"total_steps": draw.randint(2, 60)}, {"epochs": 3, "steps_per_epoch": 14}])
         return {"base_lr": 0.1, "max_lr": rate(draw), **length} | maybe(
             draw,
             pct_start=rate(draw, 0.1, 0.48),
@@ -123,12 +125,15 @@ def _torch() -> dict[str, Maker]:
 
 
 def _transformers() -> dict[str, Maker]:
+    def resumed(draw: Draw) -> dict[str, Any]:
+        return {"last_epoch": draw.randint(0, 20)} if draw.random() < 0.3 else {}
+
     def lengths(draw: Draw) -> dict[str, Any]:
         return {
             "base_lr": rate(draw, 0.01, 10),
             "num_warmup_steps": draw.choice([0, 1, 2, draw.randint(3, 12)]),
             "num_training_steps": draw.choice([1, draw.randint(13, 60)]),
-        }
+        } | resumed(draw)
 
     def min_lr(draw: Draw) -> dict[str, Any]:
         low = draw.choice([{"min_lr": rate(draw, 0, 0.01)}, {"min_lr_rate": rate(draw, 0, 0.9)}])
@@ -136,7 +141,7 @@ def _transformers() -> dict[str, Maker]:
 
     def polynomial(draw: Draw) -> dict[str, Any]:
         return lengths(draw) | {"num_training_steps": draw.randint(13, 60)} | maybe(
-            draw, lr_end=rate(draw, 0, 0.005), power=rate(draw, 0.3, 3)
+            draw, lr_end=rate(draw, 0, 0.005), power=draw.choice([0.0, rate(draw, 0.3, 3)])
         )  # fmt: skip
 
     def wsd(draw: Draw) -> dict[str, Any]:
@@ -144,7 +149,7 @@ def _transformers() -> dict[str, Maker]:
         total = {"num_training_steps": draw.randint(20, 50)}
         return {
             "base_lr": rate(draw), "num_warmup_steps": draw.randint(0, 9), "num_decay_steps": draw.randint(0, 20),
-        } | draw.choice([stable, total, stable | total]) | maybe(
+        } | draw.choice([stable, total, stable | total]) | resumed(draw) | maybe(
             draw,
             warmup_type=draw.choice(["linear", "cosine", "1-sqrt"]),
             decay_type=draw.choice(["linear", "cosine", "1-sqrt"]),
@@ -153,7 +158,7 @@ def _transformers() -> dict[str, Maker]:
         )  # fmt: skip
 
     def bare(draw: Draw) -> dict[str, Any]:
-        return {"base_lr": rate(draw), "num_warmup_steps": draw.randint(0, 12)}
+        return {"base_lr": rate(draw), "num_warmup_steps": draw.randint(0, 12)} | resumed(draw)
 
     return {
         "get_constant_schedule": lambda d: {"base_lr": rate(d)},

@@ -42,6 +42,18 @@ def test_the_values_of_torch_are_still_its_own(case: dict[str, Any]) -> None:
     assert run(case) == pytest.approx(case["expected"], rel=1e-12)
 
 
+def test_a_cycle_of_deepspeed_may_have_no_second_half() -> None:
+    params = {"cycle_min_lr": 0.0, "cycle_max_lr": 0.4, "cycle_first_step_size": 4, "cycle_second_step_size": 0}
+    value = resolve({"peer": "DeepSpeed", "name": "OneCycle", "params": params})
+    assert [value(iteration) for iteration in range(-1, 5)] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.0, 0.0])
+
+
+def test_the_stairs_of_deepspeed_end_at_the_lowest_rate() -> None:
+    params = {"cycle_min_lr": 0.0, "cycle_max_lr": 0.771781, "cycle_first_step_size": 9, "cycle_first_stair_count": 3}
+    value = resolve({"peer": "DeepSpeed", "name": "OneCycle", "params": params})
+    assert (value(8), value(17)) == (0.771781, 0.0)
+
+
 def _cosine(decay_steps: int, **arguments: Any) -> CosineDecay:
     return CosineDecay(decay_steps, end_at="total", **arguments)
 

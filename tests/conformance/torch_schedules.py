@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chains import chained, sequential
-from expressions import function_of, is_constant, table_of
+from expressions import function_of, is_constant, resumed, table_of
 
 from lrscope.schedules import (
     Constant,
@@ -28,11 +28,6 @@ from lrscope.schedules import (
     StepDecay,
     reduce_on_plateau,
 )
-
-
-def resumed(schedule: Schedule, last_epoch: int) -> Callable[[Any], Any]:
-    """A scheduler made with `last_epoch` starts at the step after it."""
-    return schedule if last_epoch < 0 else lambda step: schedule(step + last_epoch + 1)
 
 
 def step_lr(base_lr: float, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> Any:
@@ -131,7 +126,7 @@ def cyclic_lr(
         asked = function_of(scale_fn)
         first = 0 if by == "step" else 1  # torch counts cycles from one
         period = 1 if by == "step" else step_size_up + (step_size_down or step_size_up)
-        scale = table_of(lambda number: asked(number + first), int(last_step // period) + 1)
+        scale = table_of(lambda number: asked(number + first), int((last_step + last_epoch + 1) // period) + 1)
     low, high = (max_momentum, base_momentum) if quantity == "momentum" else (base_lr, max_lr)
     mode = "triangular" if scale is not None else mode
     return resumed(Cyclic(step_size_up, step_size_down, low, high, mode, gamma, scale, by), last_epoch)

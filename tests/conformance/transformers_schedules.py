@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
+
+from expressions import resumed
 
 from lrscope.schedules import (
     Constant,
@@ -18,6 +21,16 @@ from lrscope.schedules import (
     Schedule,
     SqrtWarmup,
 )
+
+
+def resumable(make: Callable[..., Schedule]) -> Callable[..., Callable[[Any], Any]]:
+    """The function with its `last_epoch` at work."""
+
+    @wraps(make)
+    def made(*arguments: Any, last_epoch: int = -1, **named: Any) -> Callable[[Any], Any]:
+        return resumed(make(*arguments, **named), last_epoch)
+
+    return made
 
 
 def after_warmup(warmup_steps: int, rest: Schedule, base_lr: float = 1.0) -> Schedule:
@@ -61,9 +74,9 @@ def polynomial(
     last_epoch: int = -1,
 ) -> Schedule:
     decay_steps = max(0, num_training_steps - num_warmup_steps)
-    return after_warmup(
-        num_warmup_steps, PolynomialDecay(decay_steps, base_lr, lr_end, end_at="total", power=power), base_lr
-    )
+    decay = PolynomialDecay(decay_steps, base_lr, lr_end, end_at="total", power=power)
+    # A power of zero is at its start to the end, and at lr_end only past it.
+    return after_warmup(num_warmup_steps, decay.then(Constant(factor=lr_end), at=decay_steps + 1), base_lr)
 
 
 def inverse_sqrt(base_lr: float, num_warmup_steps: int, timescale: int | None = None, last_epoch: int = -1) -> Schedule:
@@ -139,14 +152,14 @@ def wsd(
 
 
 SCHEDULES: dict[str, Callable[..., Any]] = {
-    "get_constant_schedule": constant,
-    "get_constant_schedule_with_warmup": constant_with_warmup,
-    "get_linear_schedule_with_warmup": linear,
-    "get_cosine_schedule_with_warmup": cosine,
-    "get_cosine_with_hard_restarts_schedule_with_warmup": cosine_with_hard_restarts,
-    "get_polynomial_decay_schedule_with_warmup": polynomial,
-    "get_inverse_sqrt_schedule": inverse_sqrt,
-    "get_cosine_with_min_lr_schedule_with_warmup": cosine_with_min_lr,
-    "get_cosine_with_min_lr_schedule_with_warmup_lr_rate": cosine_with_min_lr_rate,
-    "get_wsd_schedule": wsd,
+    "get_constant_schedule": resumable(constant),
+    "get_constant_schedule_with_warmup": resumable(constant_with_warmup),
+    "get_linear_schedule_with_warmup": resumable(linear),
+    "get_cosine_schedule_with_warmup": resumable(cosine),
+    "get_cosine_with_hard_restarts_schedule_with_warmup": resumable(cosine_with_hard_restarts),
+    "get_polynomial_decay_schedule_with_warmup": resumable(polynomial),
+    "get_inverse_sqrt_schedule": resumable(inverse_sqrt),
+    "get_cosine_with_min_lr_schedule_with_warmup": resumable(cosine_with_min_lr),
+    "get_cosine_with_min_lr_schedule_with_warmup_lr_rate": resumable(cosine_with_min_lr_rate),
+    "get_wsd_schedule": resumable(wsd),
 }

@@ -124,3 +124,18 @@ def test_one_cycle_starts_peaks_and_ends_where_it_says(total: int, pct: float, t
 def test_one_cycle_of_a_few_updates_is_a_number(total: int) -> None:
     for three in (False, True):
         assert np.isfinite(OneCycle(total, three_phase=three)([0, 1, 2, 3])).all()
+
+
+@given(total=st.integers(2, 9), pct=st.floats(0.01, 0.99), three=st.booleans())
+def test_one_cycle_of_a_few_updates_takes_the_first_phase_that_has_not_ended(
+    total: int, pct: float, three: bool
+) -> None:
+    ends = [pct * total - 1, 2 * pct * total - 2, total - 1] if three else [pct * total - 1, total - 1]
+    factors = [0.5, 1.0, 0.5, 0.1] if three else [0.5, 1.0, 0.1]
+    cycle = OneCycle(total, pct, "linear", 2.0, 5.0, three)
+    for step in range(total):
+        phase = next((i for i, end in enumerate(ends) if step <= end), len(ends) - 1)
+        begin = ends[phase - 1] if phase else 0.0
+        p = (step - begin) / ((ends[phase] - begin) or 1.0)
+        expected = factors[phase] + (factors[phase + 1] - factors[phase]) * p
+        assert cycle(step) == pytest.approx(expected, abs=1e-9)

@@ -266,7 +266,8 @@ class OneCycle(Schedule):
         points = [(0.0 if peak_at >= 0 else peak_at, start), (peak_at, 1.0), (last, end)]
         if self.three_phase:
             back = 2.0 * self.pct_start * self.total_steps - 2.0
-            points = [*points[:2], (back, start), *([(last, end)] if back <= last else [])]
+            # A rise that ends before update 0 is not seen: the way down begins where the second phase would end.
+            points = [*(points[:2] if peak_at >= 0 else []), (back, start), *([(last, end)] if back <= last else [])]
         knots = tuple(knot for knot, _ in points)
         if list(knots) != sorted(knots):  # a run too short for its phases keeps the order of their ends
             knots = tuple(max(knots[: i + 1]) for i in range(len(knots)))
