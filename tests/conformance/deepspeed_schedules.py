@@ -138,7 +138,7 @@ def one_cycle(
 def _stairs(steps: int, count: int, start: float, end: float, first_edge: int) -> Schedule:
     """So many equal stairs from start to end: each at the end of its steps, or (first edge 0) at their beginning."""
     edges = tuple(steps * k / count for k in range(first_edge, count + first_edge))
-    values = tuple(start * (count - k) / count + end * k / count for k in range(count + 1))  # exact at both ends
+    values = tuple(start * (1 - k / count) + end * (k / count) for k in range(count + 1))  # exact at both ends
     return PiecewiseConstant(edges, values, boundary="later" if first_edge else "earlier")
 
 
