@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from lrscope.scaling.batch_law import fit_batch_law
 from lrscope.study.assemble import assemble, equivalents, observe
 from lrscope.study.bench import Bench
 from lrscope.study.engines.base import make_engine
@@ -104,6 +105,20 @@ def test_a_law_needs_two_batch_sizes(trained: Trained) -> None:
     alone = replace(plan, space=replace(plan.space, cells=cells, total_steps={8: 48}))
     mine = {trial: run for trial, run in results.items() if trial.batch_size == 8}
     assert assemble(alone, mine, "loop", 0.0).laws == ()
+
+
+def test_the_laws_are_of_the_schedule_that_the_page_draws(trained: Trained) -> None:
+    plan, results = trained
+    first = plan.space.cells[0].schedule
+    worse = {
+        trial: replace(run, val_loss=run.val_loss + (0.5 if trial.schedule == first else 0.0))
+        for trial, run in results.items()
+    }
+    result = assemble(plan, worse, "loop", 0.0)
+    mine = [one for one in result.optima if one.schedule != first]
+    rates = [one.optimal_lr for one in mine if one.optimal_lr is not None]
+    expected = fit_batch_law([one.batch_size for one in mine], rates)
+    assert [law.parameters for law in result.laws] == [law.parameters for law in expected]
 
 
 def test_the_search_sees_infinity_where_a_run_diverged(trained: Trained) -> None:

@@ -42,7 +42,7 @@ def assemble(plan: StudyPlan, trials: dict[Trial, TrialResult], engine: str, sec
         optimizer=plan.optimizer,
         train_examples=plan.train_examples,
         optima=optima,
-        laws=_laws(plan, optima),
+        laws=_laws(optima, None if recommended is None else recommended.schedule),
         recommended=recommended,
         cost=Cost(
             runs=len(trials),
@@ -159,13 +159,16 @@ def _points(full: Sequence[TrialResult], metric: str) -> tuple[CurvePoint, ...]:
     )
 
 
-def _laws(plan: StudyPlan, optima: Sequence[Optimum]) -> tuple[BatchLaw, ...]:
-    """The laws across batch sizes, of the first schedule's optima; none for fewer than two batch sizes."""
-    schedule = plan.space.cells[0].schedule
+def _laws(optima: Sequence[Optimum], schedule: str | None) -> tuple[BatchLaw, ...]:
+    """The laws across batch sizes of one schedule's optima: the recommended one's, else that of the lowest loss.
+
+    None for fewer than two batch sizes.
+    """
+    best = min(optima, key=lambda o: math.inf if o.expected_loss is None else o.expected_loss.value)
     usable = [
         (optimum.batch_size, optimum.optimal_lr)
         for optimum in optima
-        if optimum.schedule == schedule and optimum.optimal_lr is not None
+        if optimum.schedule == (schedule or best.schedule) and optimum.optimal_lr is not None
     ]
     if len(usable) < 2:
         return ()

@@ -11,6 +11,8 @@ from lrscope.report.extract.batches import BatchComparison, BatchSummary, Spread
 from lrscope.report.numbers import format_number, format_seconds
 from lrscope.report.theme import TopLevelChart, batch_size_axis, data, log_axis
 
+_NUMBER = "format(datum.value, datum.value < 1000 ? '~g' : '~s')"
+_SECONDS = "datum.value < 1 ? format(1000 * datum.value, '~g') + ' ms' : format(datum.value, '~g') + ' s'"
 BEST, PLAIN = "#2a9d6f", "#3b7dd8"
 
 
@@ -72,15 +74,16 @@ def _small(rows: Sequence[BatchSummary], measure: _Measure) -> TopLevelChart | N
         for batch_size, spread in values
     ]  # fmt: skip
     lows, highs = ([pick(spread) * measure.scale for _, spread in values] for pick in (_low, _high))
+    label = _SECONDS if measure.seconds else _NUMBER
     y = alt.Y("value:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=22),
-              axis=log_axis(min(lows) / 1.2, max(highs) * 1.2, format="~s"))  # fmt: skip
+              axis=log_axis(min(lows) / 1.2, max(highs) * 1.2, labelExpr=label))  # fmt: skip
     base = alt.Chart(data(table)).encode(batch_size_axis([size for size, _ in values]))
     color = alt.condition("datum.best", alt.value(BEST), alt.value(PLAIN))
     return alt.layer(
         base.mark_line(color=PLAIN, opacity=0.45).encode(y),
         base.mark_rule(strokeWidth=3).encode(alt.Y("low:Q", title=None), alt.Y2("high:Q"), color=color),
         base.mark_point(size=75).encode(y, color=color, tooltip=["batch_size:Q", "text:N", "seeds:Q"]),
-        base.mark_text(style="label", dy=-13).encode(y, text="text:N"),
+        base.mark_text(style="label", dy=-12).encode(alt.Y("high:Q", title=None), text="text:N"),
     ).properties(height=170, title=alt.TitleParams(measure.title, subtitle=measure.subtitle))
 
 

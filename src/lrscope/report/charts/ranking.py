@@ -27,7 +27,8 @@ def ranking(rows: Sequence[RankedSchedule], metric: str) -> TopLevelChart:
               axis=alt.Axis(labelLimit=340, grid=True, domain=False))  # fmt: skip
     sizes = [row.batch_size for row in rows]
     base = alt.Chart(data(table)).encode(y, batch_size_color(sizes), yOffset=alt.YOffset("batch_size:O"))
-    x = alt.X("loss:Q", title=f"{metric} at the schedule's own best learning rate", scale=alt.Scale(zero=False))
+    title = f"{metric} at the schedule's own best learning rate"
+    x = alt.X("loss:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="~g", tickCount=6))
     return alt.layer(
         base.mark_rule(strokeWidth=6, opacity=0.4, strokeCap="round").encode(alt.X("low:Q"), alt.X2("high:Q")),
         base.mark_point(size=80).encode(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -55,7 +54,7 @@ def loss_against_rate(
     x = learning_rate_axis(low=min(rates, default=None), high=max(rates, default=None))
     points = alt.Chart(data(_point_rows(optima, top, bottom, log))).encode(x, y, color)
     tip = ["batch size:Q", "schedule:N", "learning rate:N", "final loss:N", "regime:N", "seeds:Q"]
-    ran, fit = points.transform_filter("!datum.lost"), alt.Chart(data(_fit_rows(optima)))
+    ran, fit = points.transform_filter("!datum.lost"), alt.Chart(data(_fit_rows(optima, bottom if log else -math.inf)))
     layers: list[alt.Chart] = [
         ran.mark_line(strokeWidth=1.3, opacity=0.5),
         fit.mark_area(style="band", clip=True, opacity=0.12).encode(
@@ -66,12 +65,13 @@ def loss_against_rate(
         points.transform_filter("datum.lost")
         .mark_point(shape="cross", angle=45, size=75, filled=True)
         .encode(tooltip=tip),
-        *_optimum_marks(optima, x, y, color),
+        *_optimum_marks(optima, rates, x, y, color),
     ]
     chart = alt.layer(*layers)
     return chart.properties(height=430) if small is None else chart.properties(height=190, title=small)
 
 
+_HEIGHTS = ("loss", "low", "high")
 _ON_TOP = alt.Legend(orient="top", direction="vertical", labelLimit=600, symbolOpacity=1)
 
 
@@ -101,14 +101,23 @@ def _point_rows(optima: Sequence[Optimum], top: float, bottom: float, log: bool)
     return rows
 
 
-def _fit_rows(optima: Sequence[Optimum]) -> list[dict[str, object]]:
-    return [{**_line(optimum), **dataclasses.asdict(point)} for optimum in optima for point in optimum.fitted]
+def _fit_rows(optima: Sequence[Optimum], bottom: float) -> list[dict[str, object]]:
+    """The fitted curves; what lies below the chart, where a logarithm may have no place for it, ends there."""
+    return [
+        {**_line(optimum), "lr": point.lr, **{name: max(getattr(point, name), bottom / 2) for name in _HEIGHTS}}
+        for optimum in optima
+        for point in optimum.fitted
+    ]
 
 
-def _optimum_marks(optima: Sequence[Optimum], x: alt.X, y: alt.Y, color: alt.Color) -> list[alt.Chart]:
+def _optimum_marks(
+    optima: Sequence[Optimum], rates: Sequence[float], x: alt.X, y: alt.Y, color: alt.Color
+) -> list[alt.Chart]:
+    """The optima with their intervals; an open end goes as far as the rates that are drawn."""
     rows = [
         {
-            **_line(optimum), "lr": lr.value, "low": lr.low or lr.value, "high": lr.high or lr.value,
+            **_line(optimum), "lr": lr.value,
+            "low": lr.low or min(lr.value, *rates), "high": lr.high or max(lr.value, *rates),
             "loss": loss.value, "text": format_lr(lr.value), "optimum": format_estimate(lr, lr=True),
             "expected loss": format_estimate(loss), "status": optimum.status,
         }
