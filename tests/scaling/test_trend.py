@@ -49,6 +49,16 @@ def test_nothing_is_said_of_a_loss_that_batches_never_lowered():
     assert expect_ahead(bottoms([2.5])) is None
 
 
+def test_optima_that_did_not_keep_to_the_habit_so_far_outweigh_it():
+    """The loss falls as little as where growth usually ends, yet the optimum has grown in proportion all along."""
+    steady = 2.5 - 0.012 * DOUBLINGS
+    usual, unusual = expect_ahead(bottoms(steady, growth=0.3)), expect_ahead(bottoms(steady, growth=1.0))
+    assert np.all(unusual.deviation > 1.5 * usual.deviation)
+    sizes, drawn = 16.0 * 2.0**DOUBLINGS, curves(steady, 1.0)
+    laws = fit_batch_law(sizes, [curve.optimal_lr for curve in drawn], curves=drawn)
+    assert 2.0**-3 in predict_optimal_lr(laws, 16 * 2.0**6)
+
+
 def test_units_of_the_loss_and_the_order_of_batch_sizes_do_not_matter():
     plain = bottoms(2.5 - 0.03 * DOUBLINGS)
     other = Bottoms(

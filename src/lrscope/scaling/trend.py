@@ -10,9 +10,10 @@ None of this is said of a sweep in which larger batches never lowered the loss: 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from lrscope.scaling.laws import Floats
@@ -75,31 +76,62 @@ def expect_ahead(bottoms: Bottoms, habits: Habits = HABITS) -> Ahead | None:
     if bottoms.batch.size < 2:
         return None
     order = np.argsort(bottoms.batch)
-    batch, optimum, loss = bottoms.batch[order], bottoms.optimum[order], bottoms.loss[order]
-    octave = np.log(bottoms.octave[order])
-    fall = _steepest_fall(batch, loss, bottoms.loss_sd[order], octave)
+    ordered = _rows(bottoms, order)
+    fall = _steepest_fall(ordered)
     falling = float(expit((fall - FALLING) / FALLING_WIDTH))
     if falling < 0.05:
         return None
+    optimum = _extrapolated(ordered, DISTANCES, habits)
+    deviation = np.hypot(DEVIATIONS / math.sqrt(falling), _missed(ordered, habits) * DISTANCES)
+    return Ahead(batch=ordered.batch[-1] + DISTANCES, optimum=optimum, deviation=deviation)
+
+
+def _extrapolated(bottoms: Bottoms, distance: Floats, habits: Habits) -> Floats:
+    """log₂ optimum at each distance beyond the largest batch size of bottoms in ascending order."""
+    batch, optimum, loss = bottoms.batch, bottoms.optimum, bottoms.loss
     near = np.exp(-0.5 * ((batch[-1] - batch) / (WIDTH_OCTAVES * max(1.0, batch[-1] - batch[-2]))) ** 2)
-    slope, middle, at, information = _line(batch, optimum, near / (bottoms.optimum_sd[order] ** 2 + 0.15**2))
+    slope, middle, at, information = _line(batch, optimum, near / (bottoms.optimum_sd**2 + 0.15**2))
     slope = (slope * information + SLOPE_MEAN / SLOPE_SD**2) / (information + 1 / SLOPE_SD**2)
     end = middle + slope * (batch[-1] - at)
-    trend = _line(batch, loss, near)[0] / math.exp(float(near @ octave / near.sum()))
-    growth = _growth(float(np.clip(trend, *TREND_RANGE)), habits)
-    return Ahead(batch=batch[-1] + DISTANCES, optimum=end + growth, deviation=DEVIATIONS / math.sqrt(falling))
+    trend = _line(batch, loss, near)[0] / math.exp(float(near @ np.log(bottoms.octave) / near.sum()))
+    return np.asarray(end + _growth(float(np.clip(trend, *TREND_RANGE)), distance, habits))
 
 
-def _growth(trend: float, habits: Habits) -> Floats:
-    """Octaves that the optimum has grown at each of DISTANCES."""
+def _missed(bottoms: Bottoms, habits: Habits) -> float:
+    """Octaves per doubling by which the habits would have missed each batch size from those below, beyond what is usual.
+
+    A job whose own optima have not kept to them so far is not expected to do so beyond.
+    """
+    count = bottoms.batch.size
+    if count < 3:
+        return 0.0
+    misses = []
+    for used in range(2, count):
+        known = _rows(bottoms, slice(used))
+        distance = bottoms.batch[used:] - known.batch[-1]
+        miss = _extrapolated(known, distance, habits) - bottoms.optimum[used:]
+        usual = np.interp(distance, np.append(0.0, DISTANCES), np.append(DEVIATIONS[0], DEVIATIONS))
+        noise = bottoms.optimum_sd[used:] ** 2 + bottoms.optimum_sd[used - 1] ** 2
+        misses += list((miss**2 - usual**2 - noise) / distance**2)
+    return math.sqrt(max(float(np.mean(misses)), 0.0))
+
+
+def _growth(trend: float, distance: Floats, habits: Habits) -> Floats:
+    """Octaves that the optimum has grown at each distance."""
     soft = habits.softness
     until = soft * np.logaddexp(0.0, (-trend - habits.margin) / soft)
-    after = soft * np.logaddexp(0.0, (DISTANCES - until) / soft)
-    return np.asarray(habits.slope * (DISTANCES - after) - habits.decline * after)
+    after = soft * np.logaddexp(0.0, (distance - until) / soft)
+    return np.asarray(habits.slope * (distance - after) - habits.decline * after)
 
 
-def _steepest_fall(batch: Floats, loss: Floats, loss_sd: Floats, log_octave: Floats) -> float:
+def _rows(bottoms: Bottoms, at: slice | NDArray[np.intp]) -> Bottoms:
+    """The chosen rows."""
+    return Bottoms(**{field.name: getattr(bottoms, field.name)[at] for field in fields(bottoms)})
+
+
+def _steepest_fall(bottoms: Bottoms) -> float:
     """The steepest fall of the loss per doubling between two batch sizes, less its deviation, in octave excesses."""
+    batch, loss, loss_sd, log_octave = bottoms.batch, bottoms.loss, bottoms.loss_sd, np.log(bottoms.octave)
     low, high = np.triu_indices(batch.size, k=1)
     low, high = (index[batch[high] - batch[low] >= LEAST_APART] for index in (low, high))
     if not low.size:
