@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -209,12 +210,98 @@ def test_seeds_and_settings_with_other_names_are_found(tmp_path):
     assert roles.loss == "eval_loss"
 
 
+def swept(loss=lambda size, octave, loss: f"{loss:.4f}"):
+    """(batch size, rate, loss as text): parabolas with minima at 2^-8 for 16 and 2^-7 for 64, an octave apart."""
+    for size, best in ((16, -8), (64, -7)):
+        for octave in range(-3, 4):
+            yield size, 2.0 ** (best + octave), loss(size, octave, 2 + 0.05 * octave**2)
+
+
+def optima(document):
+    """Batch size -> log₂ of the optimum, rounded, of the only group."""
+    (group,) = document["groups"]
+    return {
+        item["batch_size"]: None if item["optimal_lr"] is None else round(math.log2(item["optimal_lr"]["value"]), 1)
+        for item in group["optima"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("batch_size,lr,val_acc", lambda size, lr, loss: f"{size},{lr},{100 - 10 * float(loss):.2f}%"),
+        ("batch_size,lr,loss", lambda size, lr, loss: f"{size} examples,lr={lr:.6g},{loss}"),
+        ("batch_size,lr,loss", lambda size, lr, loss: f"{size / 1000}k,{lr},{loss} nats"),
+        ("# a sweep\n\nbatch_size,lr,loss", lambda size, lr, loss: f"{size},{lr},{loss}\n"),
+        ("| batch size | lr | loss |\n|---|---|---|", lambda size, lr, loss: f"| {size} | {lr} | {loss} |"),
+        ("batch_size,lr,loss_seed0,loss_seed1", lambda size, lr, loss: f"{size},{lr},{loss},{loss}"),
+        ("batch_size,lr,seed 0,seed 1,seed 2", lambda size, lr, loss: f"{size},{lr},{loss},{loss},"),
+        ("per_device_batch_size,gpus,grad_accum,lr,loss", lambda size, lr, loss: f"{size // 8},4,2,{lr},{loss}"),
+        ("batch_size,lr,episode_reward", lambda size, lr, loss: f"{size},{lr},{5 - float(loss)}"),
+    ],
+)
+def test_tables_as_people_type_them(scale, tmp_path, head, row):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([head, *(row(*run) for run in swept())]), encoding="utf-8")
+    assert optima(scale(path)) == {16: -8.0, 64: -7.0}
+
+
+def test_a_comma_within_a_number_groups_thousands(scale, tmp_path):
+    path = tmp_path / "table.csv"
+    rows = [f'"{1000 * size:,}",{lr},{loss}' for size, lr, loss in swept()]
+    path.write_text("\n".join(["batch_size,lr,loss", *rows]), encoding="utf-8")
+    assert optima(scale(path)) == {16000: -8.0, 64000: -7.0}
+
+
+@pytest.mark.parametrize("head", ["lr,16,64", "lr,bs=16,bs=64"])
+def test_a_column_for_each_batch_size(scale, tmp_path, head):
+    rows = [f"{2.0**x},{2 + 0.05 * (x + 8) ** 2},{2 + 0.05 * (x + 7) ** 2}" for x in range(-11, -4)]
+    (tmp_path / "table.csv").write_text("\n".join([head, *rows]), encoding="utf-8")
+    assert optima(scale(tmp_path / "table.csv")) == {16: -8.0, 64: -7.0}
+
+
+def test_json_and_gzip_are_tables_too(scale, tmp_path):
+    runs = [{"batch_size": size, "lr": lr, "loss": float(loss)} for size, lr, loss in swept()]
+    (tmp_path / "list.json").write_text(json.dumps(runs), encoding="utf-8")
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, runs)), encoding="utf-8")
+    rows = "\n".join(["batch_size,lr,loss", *(f"{size},{lr},{loss}" for size, lr, loss in swept())])
+    (tmp_path / "table.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    for path in tmp_path.iterdir():
+        assert optima(scale(path)) == {16: -8.0, 64: -7.0}
+
+
+@pytest.mark.parametrize("mark", ["nan", "inf", "1e9", "999999999", "", "diverged", "#NUM!"])
+def test_every_mark_of_divergence_bounds_the_optimum(scale, tmp_path, mark):
+    rows = [f"{size},{lr},{loss}" for size, lr, loss in swept(lambda _, o, loss: mark if o > 1 else f"{loss}")]
+    (tmp_path / "table.csv").write_text("\n".join(["batch_size,lr,loss", *rows]), encoding="utf-8")
+    (group,) = scale(tmp_path / "table.csv")["groups"]
+    for item, best in zip(group["optima"], (-8, -7), strict=True):
+        assert item["status"] == "found"
+        assert item["optimal_lr"]["high"] < 2.0 ** (best + 1.5)
+        assert [point["loss"] for point in item["curve"]][-2:] == [None, None]
+
+
+def test_runs_that_are_missing_did_not_diverge(scale, tmp_path):
+    empty = swept(lambda size, o, loss: "" if size == 64 or o == -1 else f"{loss}")
+    (tmp_path / "empty.csv").write_text("\n".join(["batch_size,lr,loss", *(f"{s},{r},{y}" for s, r, y in empty)]))
+    document = scale(tmp_path / "empty.csv")
+    assert optima(document) == {16: -8.0, 64: None}
+    assert "1 run without a loss, below rates that have one: left out." in document["notes"]
+    assert "None of the 7 runs at batch size 64 has a loss: they are taken as diverged." in document["notes"]
+    rows = [f"{s},{r},{y},{'running' if float(y) > 2.1 else 'finished'}" for s, r, y in swept()]
+    (tmp_path / "state.csv").write_text("\n".join(["batch_size,lr,loss,State", *rows]))
+    document = scale(tmp_path / "state.csv")
+    assert [item["runs"] for item in document["groups"][0]["optima"]] == [3, 3]
+    assert "8 runs have not finished by column 'State': left out." in document["notes"]
+
+
 @pytest.mark.parametrize(
     ("text", "options", "says"),
     [
         ("a,b\n1,2\n", (), "learning rate: name it with --lr-column"),
         ("lr,b\n1,2\n", (), "loss: name it with --loss-column"),
         ("lr,loss\n", (), "holds no run"),
+        ("lr,loss\n0.1,\n0.2,\n", (), "Column 'loss' of .* is empty: no run has a loss"),
         ("lr,loss\n0.1,2,3\n", (), "Line 2 of .* has 3 fields"),
         ("lr,loss\n-0.1,2\n", (), "positive learning rates. Got -0.1 in run 1"),
         ("lr,loss\nhigh,2\n", (), "positive learning rates. Got 'high' in run 1"),

@@ -26,7 +26,7 @@ MOST_GROUPS = 12
 def scale(
     table: Annotated[
         Path,
-        typer.Argument(metavar="TABLE", help="A CSV or Parquet table of finished runs, a study, a folder of logs."),
+        typer.Argument(metavar="TABLE", help="A CSV, JSON or Parquet table of runs, a study, a folder of logs."),
     ],
     lr_column: Annotated[str | None, typer.Option(help="The column of peak learning rates, where not found.")] = None,
     batch_column: Annotated[str | None, typer.Option(help="The column of batch sizes, where not found.")] = None,

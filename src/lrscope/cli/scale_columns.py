@@ -14,7 +14,7 @@ BATCH = ("batch_size", "global_batch_size", "train_batch_size", "total_batch_siz
          "global_batch", "batch_seqs", "batch_examples", "batch_tokens", "per_device_train_batch_size")  # fmt: skip
 LOSS = ("loss", "final_loss", "val_loss", "validation_loss", "eval_loss", "final_val_loss", "train_loss",
         "final_train_loss", "test_loss", "final_test_loss", "mse", "rmse", "mae", "nll", "perplexity", "ppl", "val_bpb",
-        "bpb", "error", "error_rate", "loss_mean", "regret")  # fmt: skip
+        "bpb", "error", "error_rate", "loss_mean", "regret", "objective", "value")  # fmt: skip
 SCORE = ("accuracy", "val_accuracy", "test_accuracy", "acc", "val_acc", "test_acc", "final_test_acc", "top1", "f1",
          "auc", "r2", "bleu", "score", "reward")  # fmt: skip
 SUMMARY = ("median", "mean", "q75", "q25", "best")
@@ -25,8 +25,10 @@ TO_TARGET = ("steps_to_target", "steps_to_loss", "updates_to_target")
 DIVERGED = ("diverged", "is_diverged")
 RUN = ("run", "run_id", "trial", "run_name")
 _NO_GROUP = re.compile(
-    r"loss|acc|mse|error|bpb|best|median|mean|q\d\d|score|seconds|time|steps|epochs|diverged|(^|_)(n|id|run|index)$"
+    r"loss|acc|mse|error|bpb|best|median|mean|q\d\d|score|seconds|time|steps|epochs|diverged|^(run_)?stat(e|us)$|(^|_)(n|id|run|index)$"
 )
+_SCORE_ENDS = ("_accuracy", "_acc", "_score", "_reward", "_return", "_f1", "_auc", "_r2", "_bleu")
+_OF_EVALUATION = re.compile(r"(eval|val|test)_batch_size$")  # its batch size is not that of an update
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +79,14 @@ def find_roles(
         return next((by_name[name] for name in names if name in by_name), None)
 
     def ending(*ends: str) -> str | None:
-        return next((name for name in columns if normalized(name).endswith(ends)), None)
+        named = [name for name in columns if normalized(name).endswith(ends)]
+        return next((name for name in named if not _OF_EVALUATION.search(normalized(name))), None)
 
     score = None
     if loss is None:
         loss = first(LOSS) or ending("_loss", "_mse", "_error", "_nll")
         if loss is None:
-            score = first(SCORE) or ending("_accuracy", "_acc", "_score")
+            score = first(SCORE) or ending(*_SCORE_ENDS)
         if loss is None and score is None:
             loss = first(SUMMARY)
             if loss is not None and re.search(r"acc|score", place.lower()):

@@ -1,17 +1,19 @@
-"""Runs as columns from a CSV or Parquet file, a study, or a folder of logs."""
+"""Runs as columns from a CSV, JSON or Parquet file, a study, or a folder of logs."""
 
 from __future__ import annotations
 
 import csv
-import math
+import gzip
+import json
 import re
 import sqlite3
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lrscope.curves.readers.column import to_number
+from lrscope.curves.readers.column import to_number, without_thousands
 from lrscope.curves.readers.csv import decoded
 from lrscope.errors import InvalidInput, MissingExtra
 from lrscope.estimate import Estimate
@@ -27,19 +29,24 @@ def read_columns(path: Path) -> Columns:
         if (path / "study.db").exists():
             return _from_study(path / "study.db")
         return _from_logs(path)
-    suffix = path.suffix.lower()
+    suffix = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if suffix == ".db":
         return _from_study(path)
     if suffix in (".parquet", ".pq"):
         return _from_parquet(path)
     if suffix in (".csv", ".tsv", ".txt"):
         return read_csv(path)
-    raise InvalidInput(f"'{path}' is none of these: a .csv, .tsv or .parquet table, a study.db, a folder of logs.")
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        return _from_json(path)
+    raise InvalidInput(
+        f"'{path}' is none of these: a .csv, .tsv, .json, .jsonl or .parquet table, a study.db, a folder of logs."
+    )
 
 
 def _cell(value: Any) -> Cell:
+    """A cell as a number or a text; one that is empty is an empty text."""
     if value is None:
-        return math.nan
+        return ""
     if isinstance(value, (bool, int, float)):
         return float(value)
     text = str(value).strip()
@@ -47,26 +54,55 @@ def _cell(value: Any) -> Cell:
         number = to_number(text)
     except ValueError:
         return {"true": 1.0, "false": 0.0}.get(text.lower(), text)
-    return math.nan if number is None else number
+    return "" if number is None else number
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return decoded(gzip.decompress(data) if path.suffix.lower() == ".gz" else data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InvalidInput(f"'{path}' cannot be read as gzip: {error}.") from error
+    except OSError as error:
+        raise InvalidInput(f"'{path}' cannot be read: {error.strerror}.") from error
 
 
 def read_csv(path: Path) -> Columns:
-    try:
-        text = decoded(path.read_bytes())
-    except OSError as error:
-        raise InvalidInput(f"'{path}' cannot be read: {error.strerror}.") from error
+    text = _text(path)
     if "\0" in text:
         raise InvalidInput(f"'{path}' is no text: a table must be CSV, TSV or Parquet.")
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row]
-    if not rows:
+    lines = [(at, line) for at, line in enumerate(text.splitlines(), start=1) if line.strip() and line[0] != "#"]
+    if not lines:
         return {}
+    delimiter = max(",;\t|", key=lines[0][1].count)
+    if delimiter == "|":  # a table of Markdown: bars at both ends, a line of dashes below the head
+        lines = [(at, line.strip().strip("|")) for at, line in lines if line.strip("|-: \t")]
+    rows = [
+        [without_thousands(cell) if delimiter == "," else cell for cell in row]
+        for row in csv.reader([line for _, line in lines], delimiter=delimiter)
+    ]
     names = [name.strip() for name in rows[0]]
-    for line, row in enumerate(rows[1:], start=2):
+    for (at, _), row in zip(lines[1:], rows[1:], strict=False):
         if len(row) != len(names):
-            raise InvalidInput(f"Line {line} of '{path}' has {len(row)} fields where its head has {len(names)}.")
+            raise InvalidInput(f"Line {at} of '{path}' has {len(row)} fields where its head has {len(names)}.")
     return {name: [_cell(row[index]) for row in rows[1:]] for index, name in enumerate(names)}
+
+
+def _from_json(path: Path) -> Columns:
+    """One object per run: a list of them, or one a line."""
+    text = _text(path)
+    try:
+        try:
+            rows = json.loads(text)
+        except ValueError:
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise InvalidInput(f"'{path}' cannot be read as JSON: {error}.") from error
+    rows = rows if isinstance(rows, list) else [rows]
+    if not all(isinstance(row, dict) for row in rows):
+        raise InvalidInput(f"'{path}' must hold a JSON list of runs, or one JSON object per line, each a run.")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [_cell(row.get(name)) for row in rows] for name in names}
 
 
 def _from_parquet(path: Path) -> Columns:
@@ -146,7 +182,7 @@ def _from_logs(path: Path) -> Columns:
         for name, value in zip(columns, (curve.name, rate, batch, final, float(curve.loss[0])), strict=True):
             columns[name].append(_cell(value))
     del columns["name"]
-    if any(math.isnan(value) for value in columns["batch_size"] if isinstance(value, float)):
+    if "" in columns["batch_size"]:
         del columns["batch_size"]
     return columns
 

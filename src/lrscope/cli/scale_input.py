@@ -11,6 +11,8 @@ import numpy as np
 
 from lrscope.cli.scale_columns import Roles, find_roles, may_group, normalized
 from lrscope.cli.scale_formats import TAIL, Cell, Columns, read_columns, read_csv, study_optima
+from lrscope.cli.scale_missing import settled
+from lrscope.cli.scale_shapes import unfolded, whole_batches, without_units
 from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
 from lrscope.scaling.posterior import Floats
@@ -98,7 +100,7 @@ def read_table(
     maximize: bool = False,
     by: Sequence[str] | None = None,
 ) -> Table:
-    """Read runs from a CSV or Parquet file, a study (its folder or study.db), or a folder of logs.
+    """Read runs from a CSV, JSON or Parquet file, a study (its folder or study.db), or a folder of logs.
 
     Raises:
         InvalidInput: the path cannot be read, a column is missing, or no column holds losses or rates.
@@ -114,6 +116,9 @@ def read_table(
     if roles.lr is None and roles.to_target is None and roles.run is not None:
         columns = _joined(path, columns, roles.run, notes)
         roles = find(columns)
+    columns = unfolded(columns, roles, notes)
+    roles = find(columns)
+    columns = whole_batches(without_units(columns, roles), roles, notes)
     if roles.to_target is None:
         _require(path, columns, roles)
         columns, roles = _finished(columns, roles, notes)
@@ -124,6 +129,7 @@ def read_table(
     if by is None and groups:
         tell = "tells" if len(groups) == 1 else "tell"
         notes.append(f"Grouped by {', '.join(groups)}, which {tell} runs apart; `--by` chooses other columns.")
+    columns = settled(columns, roles, groups, notes)
     known = study_optima(path)
     if known:
         notes.append("The optima are the study's own, which has seen short runs as well.")
@@ -153,6 +159,8 @@ def _require(path: Path, columns: Columns, roles: Roles) -> None:
                 f"Column '{roles.lr}' of '{path}' must hold positive learning rates. Got {value!r} in run {row}."
             )
     losses = columns[roles.loss]
+    if not any(losses):
+        raise InvalidInput(f"Column '{roles.loss}' of '{path}' is empty: no run has a loss.")
     if all(isinstance(value, str) for value in losses):
         raise InvalidInput(f"Column '{roles.loss}' of '{path}' must hold numbers. Got {losses[0]!r} in run 1.")
 
@@ -208,7 +216,8 @@ def _finished(columns: Columns, roles: Roles, notes: list[str]) -> tuple[Columns
         finished[start] = []
     for rows in runs.values():
         ordered = sorted(rows, key=lambda row: _number(columns[step][row]))
-        tail = [_number(columns[loss][row]) for row in ordered[-max(1, round(TAIL * len(ordered))) :]]
+        given = [row for row in ordered if columns[loss][row] != ""] or ordered  # not every step has one
+        tail = [_number(columns[loss][row]) for row in given[-max(1, round(TAIL * len(given))) :]]
         for name, values in columns.items():
             finished[name].append(values[ordered[-1]])
         finished[loss][-1] = float(np.mean(tail))
@@ -224,7 +233,7 @@ def _number(value: Cell) -> float:
 
 def _few(values: Sequence[Cell]) -> bool:
     return 1 < len(set(values)) <= MOST_VALUES and all(
-        isinstance(value, str) or math.isfinite(value) for value in values
+        value != "" if isinstance(value, str) else math.isfinite(value) for value in values
     )
 
 

@@ -98,7 +98,7 @@ def _extrapolated(bottoms: Bottoms, distance: Floats, habits: Habits) -> Floats:
 
 
 def _missed(bottoms: Bottoms, habits: Habits) -> float:
-    """Octaves per doubling by which the habits would have missed each batch size from those below, beyond what is usual.
+    """Octaves per doubling by which the habits would have missed each batch size from those below, more than is usual.
 
     A job whose own optima have not kept to them so far is not expected to do so beyond.
     """

@@ -34,6 +34,18 @@ class Column:
     text: Sequence[str] | None = None
 
 
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
+
+
+def without_thousands(cell: str) -> str:
+    """A cell of a table whose cells are set apart by commas: a comma within a number groups its thousands.
+
+    >>> [without_thousands(c) for c in ("1,024", "12,345,678.5", "0,5")]
+    ['1024', '12345678.5', '0,5']
+    """
+    return cell.replace(",", "") if "," in cell and _THOUSANDS.fullmatch(cell.strip()) else cell
+
+
 def to_number(cell: object) -> float | None:
     """A cell as a float; None where it is empty. Raises ValueError where it is neither.
 
