@@ -9,6 +9,7 @@ benchmarks/results/growth.md.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import tempfile
@@ -115,7 +116,7 @@ def price_table() -> list[str]:
         result, own = run(make(), **options)
         found = sum(optimum.status == "found" for optimum in result.optima)
         widths = [
-            f"{torch.log2(torch.tensor(best.high / best.low)):.1f}"
+            f"{math.log2(best.high / best.low):.1f}"
             for best in (optimum.optimal_lr for optimum in result.optima)
             if best is not None and best.low is not None and best.high is not None
         ]

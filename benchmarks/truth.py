@@ -47,13 +47,13 @@ def main() -> None:
     """Train what the tables do not have yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", nargs="*", default=[*TASKS], help=", ".join(TASKS))
-    parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--workers", type=int, help="default: one per core, or one on a GPU")
     arguments = parser.parse_args()
     for name in arguments.task:
         make_truth(name, arguments.workers)
 
 
-def make_truth(name: str, workers: int) -> None:
+def make_truth(name: str, workers: int | None) -> None:
     """Train what the table of a task does not have yet."""
     task, path = TASKS[name], FOLDER / f"{name}.csv"
     path.parent.mkdir(exist_ok=True)
@@ -73,10 +73,10 @@ def make_truth(name: str, workers: int) -> None:
     ]
     if not trials:
         return
-    new = not path.exists()
+    new, count = not path.exists(), workers or default_workers(bench.device)
     with (
         path.open("a", newline="") as file,
-        make_executor("local", TaskSource.of(task.reference), "loop", workers) as executor,
+        make_executor("local", TaskSource.of(task.reference), "loop", count) as executor,
     ):
         writer = csv.writer(file)
         if new:

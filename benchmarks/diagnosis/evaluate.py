@@ -232,9 +232,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     table = read_table(arguments.runs)
     judged = {variant: judge_left_out(arguments.runs, table, variant) for variant in VARIANTS}
-    lines = ["# Diagnosis: measured figures", ""]
-    lines += ["Made by `python -m benchmarks.diagnosis.evaluate` after `make_runs` and `train`, on", ""]
-    lines[-2] += f" {platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}."
+    machine = f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}"
+    made_by = "Made by `python -m benchmarks.diagnosis.evaluate` after `make_runs` and `train`"
+    lines = ["# Diagnosis: measured figures", "", f"{made_by}, on {machine}.", ""]
     lines += left_out_section(table, judged, arguments.runs)
     lines += ["", "Reliability on left-out tasks (probability said, share right, curves):", ""]
     for variant, found in judged.items():

@@ -138,8 +138,8 @@ def monitor_cost() -> list[str]:
 def main() -> None:
     """Measure all and write the table."""
     torch.set_num_threads(1)
-    lines = ["# Diagnosis: what it costs", "", "Made by `python -m benchmarks.diagnosis.speed`, on"]
-    lines[-1] += f" {platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, one thread."
+    machine = f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, one thread"
+    lines = ["# Diagnosis: what it costs", "", f"Made by `python -m benchmarks.diagnosis.speed`, on {machine}."]
     lines += ["", "Times are of the processor: the median of n, and the range."]
     lines += ["", "| what | median (range) |", "|---|---|", event_file(), thousand_runs(), *monitor_cost()]
     RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ from lrscope.diagnosis.diagnose import decide, ended_not_finite
 from lrscope.diagnosis.evidence import curve_rate
 from lrscope.diagnosis.model import VARIANTS, Model, feature_vector
 from lrscope.diagnosis.regime import REGIMES
-from lrscope.diagnosis.shape import make_shape
+from lrscope.diagnosis.shape import LARGEST, make_shape
 
 MODEL = Path(__file__).parents[2] / "src/lrscope/diagnosis/model.json"
 QUANTILES = (0.2, 0.5, 0.8)
@@ -67,7 +67,7 @@ class Table:
 
 def survived_steps(curve: Curve) -> float:
     """The steps until the loss was not finite."""
-    finite = np.flatnonzero(np.abs(curve.loss) < 1e30)
+    finite = np.flatnonzero(np.abs(curve.loss) < LARGEST)
     last = int(finite[-1]) if len(finite) else 0
     return float(curve.step[min(last + 1, len(curve) - 1)] - curve.step[0])
 
@@ -273,7 +273,7 @@ def fit_diverged(table: Table) -> dict[str, float]:
     names = list(VARIANTS["lr"])
     rows = table.rows(table.diverged & (table.view != "evaluated"))
     lived = np.log10(1.0 + np.maximum(0.0, rows.survived))
-    rate = np.nan_to_num(rows.features[:, names.index("usual_rate")], nan=np.nan)
+    rate = rows.features[:, names.index("usual_rate")]
     known = np.isfinite(rate)
     plain = Ridge(alpha=1.0).fit(lived[:, None], rows.log_factor)
     inputs = np.stack([lived, rate], 1)
@@ -301,7 +301,7 @@ def to_json(model: Model) -> dict[str, object]:
 
 
 def main() -> None:
-    """Fit the three variants and write them."""
+    """Fit every variant and write them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=Path, default=Path(".cache/diagnosis"))
     arguments = parser.parse_args()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,15 +61,11 @@ def check_fail_on(names: list[str] | None) -> frozenset[str]:
 
 def read_all(paths: list[Path]) -> list[Curve]:
     """The curves of all paths; names that occur in several are preceded by their path."""
-    from dataclasses import replace
-
     from lrscope.curves.readers import read_curves
 
     found = [(path, curve) for path in paths for curve in read_curves(path)]
-    names = [curve.name for _, curve in found]
-    return [
-        curve if names.count(curve.name) == 1 else replace(curve, name=f"{path}/{curve.name}") for path, curve in found
-    ]
+    times = Counter(curve.name for _, curve in found)
+    return [curve if times[curve.name] == 1 else replace(curve, name=f"{path}/{curve.name}") for path, curve in found]
 
 
 def judge(curves: list[Curve], together: bool) -> list[Diagnosis]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -56,7 +58,8 @@ def export(
 
 
 def _csv(columns: Sequence[tuple[str, ArrayLike]]) -> str:
-    rows = [",".join(f'"{name}"' if "," in name else name for name, _ in columns)]
-    for values in zip(*(np.asarray(column).tolist() for _, column in columns), strict=True):
-        rows.append(",".join(repr(value) for value in values))
-    return "\n".join(rows) + "\n"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([name for name, _ in columns])
+    writer.writerows(zip(*(np.asarray(column).tolist() for _, column in columns), strict=True))
+    return text.getvalue()

@@ -77,12 +77,12 @@ class StudyProgress:
         self.stage, self._asked = stage, tuple(trials)
         self._fits = self._fit()
         self._last = time.perf_counter()
-        trials_ = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
-        self._bar.reset(self._round, total=len(trials), description=f"{stage}: {trials_}", left=self._left())
+        count = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
+        self._bar.reset(self._round, total=len(trials), description=f"{stage}: {count}", left=self._left())
         self._show()
         if trials and not self.console.is_terminal:
             sizes = ", ".join(map(str, sorted({trial.batch_size for trial in trials})))
-            line = f"{stage}: {trials_} at batch size {sizes}. {self._left()}"
+            line = f"{stage}: {count} at batch size {sizes}. {self._left()}"
             self.console.print(line.strip(), markup=False, highlight=False, soft_wrap=True)
 
     def trained(self, result: TrialResult) -> None:

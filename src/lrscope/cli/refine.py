@@ -39,10 +39,10 @@ def refine(
     norms = curve.grad_norm_l1 if kind == "adam" and curve.grad_norm_l1 is not None else curve.grad_norm
     if norms is None:
         raise InvalidInput(f"The run '{curve.name}' of '{log}' has no gradient norms: log them as 'grad_norm'.")
-    known = total_steps or curve.total_steps
-    if total_steps is None and known is not None and known <= int(curve.step[-1]):
-        known = None
-    result = refine_schedule(norms, step=curve.step, total_steps=known, optimizer=kind, window=window)
+    length = curve.total_steps if total_steps is None else total_steps
+    if total_steps is None and length is not None and length <= int(curve.step[-1]):
+        length = None  # the log goes on beyond what was planned
+    result = refine_schedule(norms, step=curve.step, total_steps=length, optimizer=kind, window=window)
     notes = []
     if kind == "adam" and curve.grad_norm_l1 is None:
         notes.append(
@@ -93,9 +93,10 @@ def resolve_optimizer(optimizer: str, curve: Curve) -> Optimizer:
     """Which weighting to use: as told, or by the log's own optimizer; SGD where nothing is known."""
     if optimizer == "auto":
         return "adam" if "adam" in (curve.optimizer or "").lower() else "sgd"
-    if optimizer == "sgd" or optimizer == "adam":
-        return "sgd" if optimizer == "sgd" else "adam"
-    raise InvalidInput(f"--optimizer must be auto, sgd or adam. Got '{optimizer}'.")
+    known: dict[str, Optimizer] = {"sgd": "sgd", "adam": "adam"}
+    if optimizer not in known:
+        raise InvalidInput(f"--optimizer must be auto, sgd or adam. Got '{optimizer}'.")
+    return known[optimizer]
 
 
 def describe(curve: Curve, result: Refinement, notes: list[str]) -> dict[str, Any]:

@@ -37,7 +37,9 @@ def study(
     search: Annotated[str, typer.Option(help="adaptive or grid.")] = "adaptive",
     tolerance: Annotated[float, typer.Option(help="The expected regret that is good enough.")] = 0.01,
     max_runs: Annotated[int | None, typer.Option(help="Stop after this many trials.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes; default: one per core, or one on a GPU.")
+    ] = None,
     executor: Annotated[str, typer.Option(help="local, serial or ray.")] = "local",
     engine: Annotated[str, typer.Option(help="auto, loop or vmap.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="The study's folder; default: lrscope-out/<task>.")] = None,

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lrscope.cli.output import print_json, stdout
 from lrscope.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SAMPLED = 20_000
+"""Updates of the shorter run that are looked at where a run is too long to look at all."""
 
 
 def transfer(
@@ -22,25 +29,14 @@ def transfer(
 ) -> None:
     """Carry a tuned peak learning rate to another schedule or run length, by the convex bound (arXiv 2501.18965)."""
     from lrscope.cli.export import check_suffix, export
-    from lrscope.cli.schedule import check_run, sampled_steps
+    from lrscope.cli.schedule import check_run
     from lrscope.schedules.bound import convex_bound, transfer_peak_lr
-    from lrscope.schedules.text import parse_schedule
 
     check_suffix(out)
     check_run(total_steps, lr)
     new_total = total_steps if to_total_steps is None else to_total_steps
     check_run(new_total, None)
-    old = parse_schedule(source, total_steps=total_steps)(sampled_steps(total_steps))
-    new = parse_schedule(target, total_steps=new_total)(sampled_steps(new_total))
-    if len(old) != total_steps or len(new) != new_total:  # sampled: the lengths enter through their ratio alone
-        shortest = min(total_steps, new_total)
-        old = parse_schedule(source, total_steps=total_steps)(
-            sampled_steps(total_steps, 20_000 * total_steps // shortest)
-        )
-        new = parse_schedule(target, total_steps=new_total)(sampled_steps(new_total, 20_000 * new_total // shortest))
-    for text, shares in ((source, old), (target, new)):
-        if not shares.max() > 0:
-            raise InvalidInput(f"A rate cannot be carried by '{text}': it is zero at every update of the run.")
+    old, new = shares_of((source, total_steps), (target, new_total))
     result = transfer_peak_lr(lr, old, new)
     document = {
         "schema": "lrscope/transfer/1",
@@ -63,11 +59,40 @@ def transfer(
         export(out, title="Transfer", chart=lambda: bound_chart(names, bounds), columns=columns, document=document)
     if as_json:
         print_json(document)
-        return
-    low, high = result.peak_lr.low, result.peak_lr.high
+    else:
+        show(document)
+
+
+def shares_of(*runs: tuple[str, int]) -> list[NDArray[np.float64]]:
+    """The shares of the peak rate at every update of each run, given by its schedule's text and its updates.
+
+    Of long runs, samples that keep the ratio of their lengths, which is all that enters.
+    """
+    from lrscope.cli.schedule import MOST_STEPS, sampled_steps
+    from lrscope.schedules.text import parse_schedule
+
+    shortest = min(steps for _, steps in runs)
+    whole = all(steps <= MOST_STEPS for _, steps in runs)
+    rows = []
+    for text, steps in runs:
+        shares = parse_schedule(text, total_steps=steps)(
+            sampled_steps(steps, None if whole else SAMPLED * steps // shortest)
+        )
+        if not shares.max() > 0:
+            raise InvalidInput(f"A rate cannot be carried by '{text}': it is zero at every update of the run.")
+        rows.append(shares)
+    return rows
+
+
+def show(document: dict[str, Any]) -> None:
+    """Print the new rate, and how it lies to the old one."""
+    rate = document["peak_lr"]
     stdout.print(
-        f"Peak learning rate for {target}: {result.peak_lr.value:.4g} (from {low:.4g} to {high:.4g})", markup=False
+        f"Peak learning rate for {document['to']}: {rate['value']:.4g} (from {rate['low']:.4g} to {rate['high']:.4g})",
+        markup=False,
     )
     stdout.print(
-        f"×{result.factor:.3f} of the rate tuned for {source}; the bound is ×{result.relative_bound:.3f}.", markup=False
+        f"×{document['factor']:.3f} of the rate tuned for {document['from']}; the bound is "
+        f"×{document['relative_bound']:.3f}.",
+        markup=False,
     )

@@ -14,12 +14,11 @@ from rich.text import Text
 from lrscope.cli.diagnose import STYLES, check_fail_on, document, judge, read_all
 from lrscope.cli.output import print_json, stdout
 from lrscope.errors import InvalidInput
+from lrscope.report.sparkline import BARS, DIVERGED
 
 if TYPE_CHECKING:
     from lrscope.curves.curve import Curve
     from lrscope.diagnosis.diagnose import Diagnosis
-
-BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass
@@ -137,7 +136,9 @@ def bars(curve: Curve, width: int = 60) -> str:
     means = np.array([np.mean(column) if np.isfinite(column).all() else np.nan for column in columns])
     finite = np.isfinite(means)
     if not finite.any():
-        return "×" * len(means)
+        return DIVERGED * len(means)
     low, high = float(means[finite].min()), float(np.quantile(means[finite], 0.98))
     level = np.clip((means - low) / (high - low if high > low else 1.0), 0.0, 1.0)
-    return "".join(BARS[round(float(x) * (len(BARS) - 1))] if ok else "×" for x, ok in zip(level, finite, strict=True))
+    return "".join(
+        BARS[round(float(x) * (len(BARS) - 1))] if ok else DIVERGED for x, ok in zip(level, finite, strict=True)
+    )

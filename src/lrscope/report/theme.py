@@ -157,15 +157,6 @@ def learning_rate_color(
     return alt.Color(field, title=title, scale=scale, legend=alt.Legend(format="~g", tickCount=5, **legend))
 
 
-def regime_color(
-    field: str = "regime:N", title: str | None = None, regimes: Sequence[str] | None = None, **options: Any
-) -> alt.Color:
-    """Colour by regime, the same on every page; `regimes` limits the legend to those that occur."""
-    shown = [name for name in REGIME_COLORS if regimes is None or name in regimes]
-    scale = alt.Scale(domain=shown, range=[REGIME_COLORS[name] for name in shown])
-    return alt.Color(field, title=title, scale=scale, **options)
-
-
 def batch_size_color(sizes: Sequence[int], field: str = "batch_size:O", title: str = "batch size") -> alt.Color:
     """Colour by batch size: the k-th smallest has the same colour in all charts of a page; many make a ramp."""
     ordered = sorted(set(sizes))

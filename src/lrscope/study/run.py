@@ -103,7 +103,7 @@ def run_study(
     with _folder(out) as folder, open_store(folder) as store:
         facts = store.facts()
         check_same(facts, plan.to_facts(), folder)
-        workers = 1 if executor == "serial" else workers or default_workers()
+        workers = 1 if executor == "serial" else workers or default_workers(bench.device)
         if "engine" in facts:
             choice = EngineChoice.from_fact(facts["engine"])
             if not choice.serves(engine):
@@ -112,7 +112,8 @@ def run_study(
             choice = choose_engine(bench, engine, expected_loads(*_rounds_to_come(plan), workers))
         for name, value in {**plan.to_facts(), "engine": choice.to_fact()}.items():
             store.put_fact(name, value)
-        with make_executor(executor, source, choice.spec, workers) as pool:
+        on_gpu = bench.device.type == "cuda"
+        with make_executor(executor, source, choice.spec, workers, on_gpu=on_gpu) as pool:
             driver = _Driver(plan, store, pool, choice, max_runs, progress)
             driver.run()
         if "gradient_noise" not in facts and len(plan.space.total_steps) > 1:

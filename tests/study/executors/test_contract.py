@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from lrscope.errors import InvalidInput, InvalidTask, WorkFailed
 from lrscope.study.bench import Bench
@@ -136,5 +137,6 @@ def test_there_is_no_other_executor(reference: Callable[[str], str]) -> None:
         make_executor("threads", TaskSource(reference=reference("regression")), "loop", 2)
 
 
-def test_there_is_a_worker_for_each_core() -> None:
-    assert 1 <= default_workers() <= (os.cpu_count() or 1)
+def test_there_is_a_worker_for_each_core_or_one_on_an_accelerator() -> None:
+    assert 1 <= default_workers(torch.device("cpu")) <= (os.cpu_count() or 1)
+    assert default_workers(torch.device("cuda")) == 1

@@ -9,11 +9,11 @@ import altair as alt
 
 from lrscope.report.extract.batches import BatchComparison, BatchSummary, Spread
 from lrscope.report.numbers import format_number, format_seconds
-from lrscope.report.theme import TopLevelChart, batch_size_axis, data, log_axis
+from lrscope.report.theme import CATEGORY_COLORS, REGIME_COLORS, TopLevelChart, batch_size_axis, data, log_axis
 
 _NUMBER = "format(datum.value, datum.value < 1000 ? '~g' : '~s')"
 _SECONDS = "datum.value < 1 ? format(1000 * datum.value, '~g') + ' ms' : format(datum.value, '~g') + ' s'"
-BEST, PLAIN = "#2a9d6f", "#3b7dd8"
+BEST, PLAIN = REGIME_COLORS["good"], CATEGORY_COLORS[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +73,11 @@ def _small(rows: Sequence[BatchSummary], measure: _Measure) -> TopLevelChart | N
         }
         for batch_size, spread in values
     ]  # fmt: skip
-    lows, highs = ([pick(spread) * measure.scale for _, spread in values] for pick in (_low, _high))
+    lowest = min(spread.low for _, spread in values) * measure.scale
+    highest = max(spread.high for _, spread in values) * measure.scale
     label = _SECONDS if measure.seconds else _NUMBER
     y = alt.Y("value:Q", title=None, scale=alt.Scale(type="log", nice=False, padding=22),
-              axis=log_axis(min(lows) / 1.2, max(highs) * 1.2, labelExpr=label))  # fmt: skip
+              axis=log_axis(lowest / 1.2, highest * 1.2, labelExpr=label))  # fmt: skip
     base = alt.Chart(data(table)).encode(batch_size_axis([size for size, _ in values]))
     color = alt.condition("datum.best", alt.value(BEST), alt.value(PLAIN))
     return alt.layer(
@@ -85,11 +86,3 @@ def _small(rows: Sequence[BatchSummary], measure: _Measure) -> TopLevelChart | N
         base.mark_point(size=75).encode(y, color=color, tooltip=["batch_size:Q", "text:N", "seeds:Q"]),
         base.mark_text(style="label", dy=-12).encode(alt.Y("high:Q", title=None), text="text:N"),
     ).properties(height=170, title=alt.TitleParams(measure.title, subtitle=measure.subtitle))
-
-
-def _low(spread: Spread) -> float:
-    return spread.low
-
-
-def _high(spread: Spread) -> float:
-    return spread.high

@@ -8,7 +8,7 @@ from lrscope.estimate import Estimate
 from lrscope.report.charts.u_curve import loss_against_rate
 from lrscope.report.extract.study import full_runs, main_optima
 from lrscope.report.markup import Cell, CellValue, Fact, lr_cell
-from lrscope.report.numbers import format_estimate, format_interval, format_lr, format_number
+from lrscope.report.numbers import format_interval, format_lr, format_number
 from lrscope.report.page import Page
 from lrscope.report.sections.words import METRICS, STATUS, listed, times
 from lrscope.report.theme import CATEGORY_COLORS
@@ -122,7 +122,7 @@ def _optimum_row(optimum: Optimum, index: int) -> list[CellValue]:
             text=str(optimum.batch_size), sort=optimum.batch_size, swatch=CATEGORY_COLORS[index % len(CATEGORY_COLORS)]
         ),
         lr_cell(optimum.optimal_lr),
-        Cell(text=format_estimate(optimum.expected_loss)) if optimum.expected_loss is None else optimum.expected_loss,
+        optimum.expected_loss,
         STATUS.get(optimum.status, optimum.status),
         optimum.runs,
         float(optimum.full_run_equivalents),

@@ -71,7 +71,7 @@ def add_table(page: Page, scaling: Scaling, groups: Sequence[SweepGroup]) -> Non
                 *([group.title] if len(groups) > 1 else []),
                 Cell(text="–" if curve.batch_size is None else f"{curve.batch_size:g}", sort=curve.batch_size),
                 lr_cell(optimum.optimal_lr),
-                Cell(text="–") if expected is None else expected,
+                expected,
                 STATUS.get(optimum.status, optimum.status),
                 optimum.runs,
                 "" if optimum.status == "found" else optimum.advice,

@@ -207,10 +207,15 @@ def _measure(
 
 def _timed(run: Callable[[], None], repeats: int) -> float:
     """Seconds of one of so many calls: of this process where it computes itself, so that no other's are among them."""
-    clock = time.perf_counter if torch.accelerator.is_available() else time.process_time
+    accelerated = torch.accelerator.is_available()
+    clock = time.perf_counter if accelerated else time.process_time
+    if accelerated:
+        torch.accelerator.synchronize()
     started = clock()
     for _ in range(repeats):
         run()
+    if accelerated:  # it works behind the process's back
+        torch.accelerator.synchronize()
     return max(clock() - started, 1e-9) / repeats
 
 

@@ -67,13 +67,15 @@ def _bench(source: TaskSource) -> Bench:
     return Bench(source.load())
 
 
-def default_workers() -> int:
-    """One worker for each core that this process may use."""
+def default_workers(device: torch.device) -> int:
+    """One worker for each core that this process may use; a single one where an accelerator trains: one fills it."""
+    if device.type != "cpu":
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def make_executor(name: str, source: TaskSource, engine: EngineSpec, workers: int) -> Executor:
-    """The executor of a name.
+def make_executor(name: str, source: TaskSource, engine: EngineSpec, workers: int, *, on_gpu: bool = False) -> Executor:
+    """The executor of a name; `on_gpu` asks a cluster for a GPU with each worker.
 
     Raises:
         InvalidInput: no such executor. MissingExtra: it needs a package that is not installed.
@@ -89,5 +91,5 @@ def make_executor(name: str, source: TaskSource, engine: EngineSpec, workers: in
     if name == "ray":
         from lrscope.study.executors.ray import RayExecutor
 
-        return RayExecutor(source, engine, workers)
+        return RayExecutor(source, engine, workers, on_gpu=on_gpu)
     raise InvalidInput(f"The executor must be one of {', '.join(EXECUTORS)}. Got '{name}'.")

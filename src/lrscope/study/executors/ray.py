@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,15 +19,16 @@ except ImportError:
 
 
 class RayExecutor(Executor):
-    """One Ray task of one CPU a job, on the cluster of RAY_ADDRESS, or on this machine."""
+    """One Ray task a job, of one CPU and if asked one GPU, on the cluster of RAY_ADDRESS, or on this machine."""
 
-    def __init__(self, source: TaskSource, engine: EngineSpec, workers: int) -> None:
+    def __init__(self, source: TaskSource, engine: EngineSpec, workers: int, *, on_gpu: bool = False) -> None:
         super().__init__(source, engine, workers)
         self._started = not ray.is_initialized()
         if self._started:
-            ray.init(num_cpus=None if _has_cluster() else workers, include_dashboard=False, log_to_driver=False)
+            own = None if "RAY_ADDRESS" in os.environ else workers
+            ray.init(num_cpus=own, include_dashboard=False, log_to_driver=False)
         self._source = ray.put(source)
-        self._train = ray.remote(num_cpus=1, max_retries=RETRIES)(train_job)
+        self._train = ray.remote(num_cpus=1, num_gpus=int(on_gpu), max_retries=RETRIES)(train_job)
         self._references: list[Any] = []
 
     def run(self, jobs: Sequence[Job]) -> Iterator[list[TrialResult]]:
@@ -49,9 +51,3 @@ class RayExecutor(Executor):
             ray.cancel(reference, force=True)
         if self._started:
             ray.shutdown()
-
-
-def _has_cluster() -> bool:
-    import os
-
-    return "RAY_ADDRESS" in os.environ
