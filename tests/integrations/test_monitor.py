@@ -213,3 +213,162 @@ def test_names_and_bad_options() -> None:
     with pytest.raises(InvalidInput, match="on_divergence"):
         Monitor(torch.optim.SGD(weights), on_divergence="panic")  # type: ignore[arg-type]
     assert math.isinf(stability_limit(torch.optim.SGD(weights, lr=0.0)))
+
+
+def classify(
+    optimizer: torch.optim.Optimizer, model: torch.nn.Module, steps: int, *, every: int = 10, closure: bool = False
+) -> Monitor:
+    """Train on random vectors of three classes; the monitor's record."""
+    torch.manual_seed(1)
+    inputs, targets = torch.randn(128, 6), torch.randint(3, (128,))
+    monitor = Monitor(optimizer, every=every, model=model)
+    for step in range(steps):
+        rows = torch.arange(16) + 16 * (step % 8)
+
+        def again(rows: torch.Tensor = rows) -> torch.Tensor:
+            return F.cross_entropy(model(inputs[rows]), targets[rows])
+
+        def compute() -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = again()
+            loss.backward()
+            return loss
+
+        if closure:
+            loss = optimizer.step(compute)  # type: ignore[arg-type]
+        else:
+            loss = compute()
+            optimizer.step()
+        assert loss is not None
+        monitor.step(loss, again=again)
+    return monitor
+
+
+def network() -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+
+def test_a_closure_is_measured_as_the_plain_loop() -> None:
+    curves = []
+    for closure in (False, True):
+        model = network()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        curves.append(classify(optimizer, model, 30, closure=closure).curve())
+    for name in ("alpha", "gradient_cosine", "grad_norm", "update_ratio"):
+        np.testing.assert_array_equal(getattr(curves[0], name), getattr(curves[1], name))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_grad_scaler_does_not_scale_the_record(fused: bool) -> None:
+    norms = []
+    for enabled in (False, True):
+        model = network()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=fused)
+        scaler = torch.amp.GradScaler("cpu", enabled=enabled)
+        monitor = Monitor(optimizer, every=10)
+        inputs, targets = torch.randn(16, 6), torch.randint(3, (16,))
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(inputs), targets)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            monitor.step(loss)
+        norms.append(monitor.curve().grad_norm)
+    np.testing.assert_allclose(norms[0], norms[1], rtol=1e-3)
+
+
+def test_sparse_gradients_are_measured_as_dense_ones() -> None:
+    norms = []
+    for sparse in (False, True):
+        torch.manual_seed(0)
+        table, head = torch.nn.Embedding(20, 4, sparse=sparse), torch.nn.Linear(4, 3)
+        optimizer = torch.optim.SGD([*table.parameters(), *head.parameters()], lr=0.1)
+        monitor = Monitor(optimizer, every=5, on_divergence="rewind")
+        words, targets = torch.randint(20, (16, 3)), torch.randint(3, (16,))
+        for _ in range(20):
+            loss = F.cross_entropy(head(table(words).mean(1)), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            monitor.step(loss, again=lambda: F.cross_entropy(head(table(words).mean(1)), targets))  # noqa: B023
+        curve = monitor.curve()
+        norms.append((curve.grad_norm, curve.alpha))
+    np.testing.assert_allclose(norms[0][0], norms[1][0], rtol=1e-5)
+    np.testing.assert_allclose(norms[0][1], norms[1][1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("change", ["unfrozen", "added"])
+def test_weights_may_join_within_a_run(change: str) -> None:
+    model = network()
+    model[0].weight.requires_grad_(change != "unfrozen")
+    first = model.parameters() if change == "unfrozen" else model[2].parameters()
+    optimizer = torch.optim.SGD(first, lr=0.1, momentum=0.9)
+    monitor = Monitor(optimizer, every=5, on_divergence="rewind", model=model)
+    inputs, targets = torch.randn(16, 6), torch.randint(3, (16,))
+    for step in range(40):
+        if step == 20 and change == "unfrozen":
+            model[0].weight.requires_grad_(True)
+        elif step == 20:
+            optimizer.add_param_group({"params": list(model[0].parameters()), "lr": 0.01})
+        loss = F.cross_entropy(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        monitor.step(loss if step != 22 else math.nan)
+    assert monitor.rewinds == 1
+    assert np.isfinite(monitor.curve().loss).all()
+
+
+def test_running_means_are_not_moved_by_measuring() -> None:
+    ends = []
+    for measured in (False, True):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        classify(optimizer, model, 30, every=5 if measured else 1000)
+        ends.append({name: value.clone() for name, value in model.named_buffers()})
+    # the few early steps are measured either way: with every=1000 these must agree with many measurements
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert int(ends[1]["1.num_batches_tracked"]) == 30
+
+
+def test_the_rate_of_the_scheduler_is_given_back_exactly_even_after_an_update_failed() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1234567)
+    monitor = Monitor(optimizer, every=5, on_divergence="rewind", model=model)
+    fails = {30, 31}
+    optimizer.register_step_pre_hook(lambda *_: 1 // 0 if now in fails else None)
+    inputs, targets = torch.randn(16, 6), torch.randint(3, (16,))
+    for now in range(200):
+        loss = F.cross_entropy(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        try:
+            optimizer.step()
+        except ZeroDivisionError:
+            continue
+        monitor.step(loss if now not in (10, 100) else math.nan)
+        assert optimizer.param_groups[0]["lr"] == 0.1234567
+    assert monitor.rewinds == 2
+    assert monitor.curve().lr[-1] == pytest.approx(0.09 * 0.1234567)
+
+
+def test_a_step_counts_where_its_second_look_fails() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    monitor, failed = Monitor(optimizer, every=10), 0
+    for _ in range(30):
+        loss = F.cross_entropy(model(torch.randn(16, 6)), torch.randint(3, (16,)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        try:
+            monitor.step(loss, again=lambda: 1 // 0)  # type: ignore[arg-type, return-value]
+        except ZeroDivisionError:
+            failed += 1
+    assert len(monitor.curve()) == 30
+    assert failed < 8
+    with pytest.raises(InvalidInput, match="one number, the mean of a batch"):
+        monitor.step(torch.ones(3))

@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -75,7 +75,7 @@ class Monitor:
         path: the record as JSON lines, which `read_curves` and `lrscope diagnose` read.
         on_divergence: "warn" once; "stop" raises `Diverged`; "rewind" goes back to the last good state in memory with
             the rate times 0.3 (whatever scheduler is at work) and tells it in the record.
-        model: with "rewind", its buffers (running means) are put back too.
+        model: its buffers (running means) are left as they are by `again`, and put back by a rewind.
         tensorboard: a SummaryWriter, for scalars under `lrscope/`.
         total_steps, batch_size: facts of the run, for the verdict.
 
@@ -110,6 +110,7 @@ class Monitor:
         self._measured: _Measured | None = None
         self._previous: list[Tensor] | None = None
         self._warned, self._scale = False, 1.0
+        self._rates: list[Any] = []  # as the scheduler has them, while an update is made at lower ones
         self._said, self._look_at = "", float(FIRST_LOOK)
         self._seconds, self._started = 0.0, None  # type: float, float | None
         self._hooks = [
@@ -132,15 +133,17 @@ class Monitor:
         """
         start = time.perf_counter()
         self._started = self._started if self._started is not None else start
-        value = float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+        value = _number(loss)
         measured, self._measured = self._measured, None
         found: dict[str, float] = {}
-        if measured is not None:
-            found = measured.found
-            if again is not None and math.isfinite(value):
-                found |= self._same_batch(measured, value, again)
-            self._previous = measured.gradients if measured.weights else None
-        self._record.add(value, self._lr(), found)
+        try:
+            if measured is not None:
+                found = measured.found
+                if again is not None and math.isfinite(value):
+                    found |= self._same_batch(measured, value, again)
+                self._previous = measured.gradients if measured.weights else None
+        finally:  # a step counts even where `again` fails
+            self._record.add(value, self._lr(), found)
         if self._watch.diverging(self._record.losses):
             self._act(value)
         elif found and len(self._record) >= self._look_at:
@@ -149,38 +152,53 @@ class Monitor:
             self._rewinder.keep(len(self._record))
         self._seconds += time.perf_counter() - start
 
-    def _before_step(self, *_: object) -> None:
+    def _before_step(self, _: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         start = time.perf_counter()
         if self.on_divergence == "rewind" and self._rewinder.empty:
             self._rewinder.keep(0)
-        if self._scale != 1.0:
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["lr"] * self._scale
+        self._lower_rates()
         step = self._record.count
-        if self._previous is not None or step % self.every == self.every - 1 or (step in EARLY and self.every > 1):
-            self._look(step)
+        whole = step % self.every == self.every - 1 or step in EARLY
+        self._measured = None
+        if self._previous is not None or whole:
+            weights = [p.detach().clone() for p in parameters(self.optimizer)] if whole else []
+            self._measured = _Measured(weights, [], {})
+            closure = any(value is not None for value in (*args[1:], *kwargs.values()))  # the first is the optimizer
+            if not closure:  # which computes the gradients only within the step
+                self._look(self._measured)
         self._seconds += time.perf_counter() - start
 
-    def _look(self, step: int) -> None:
+    def _look(self, measured: _Measured) -> None:
+        """Take the gradients of the step."""
         gradients = self._gradients()
-        found = {}
-        if self._previous is not None:
-            found["consecutive_cosine"] = _cosine(self._previous, gradients)
-            self._previous = None
-        weights: list[Tensor] = []
-        if step % self.every == self.every - 1 or step in EARLY:
-            weights = [p.detach().clone() for p in parameters(self.optimizer)]
-            found["grad_norm"] = _norm(gradients)
-            found["grad_norm_l1"] = float(_together(torch._foreach_norm(gradients, 1)).sum())
+        previous, self._previous = self._previous, None
+        if previous is not None and _alike(previous, gradients):
+            measured.found["consecutive_cosine"] = _cosine(previous, gradients)
+        if measured.weights:
+            measured.found["grad_norm"] = _norm(gradients)
+            measured.found["grad_norm_l1"] = float(_together(torch._foreach_norm(gradients, 1)).sum())
             gradients = [g.clone() for g in gradients]
-        self._measured = _Measured(weights, gradients, found)
+        measured.gradients = gradients
+
+    def _lower_rates(self) -> None:
+        """Put the lowered rates in place for one update; those of an update that failed are given back first."""
+        self._give_back_rates()
+        if self._scale != 1.0:
+            self._rates = [group["lr"] for group in self.optimizer.param_groups]
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["lr"] * self._scale
+
+    def _give_back_rates(self) -> None:
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=False):
+            group["lr"] = rate
+        self._rates = []
 
     def _after_step(self, *_: object) -> None:
         start = time.perf_counter()
-        if self._scale != 1.0:
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["lr"] / self._scale
+        self._give_back_rates()
         measured = self._measured
+        if measured is not None and not measured.gradients:
+            self._look(measured)
         if measured is not None and measured.weights:
             size = _norm(measured.weights)
             change = [p.detach() - w for p, w in zip(parameters(self.optimizer), measured.weights, strict=True)]
@@ -194,10 +212,10 @@ class Monitor:
             return {}
         change, first = measured.weights, measured.gradients
         devices = {p.device.index for p in parameters(self.optimizer) if p.device.type == "cuda"}
-        with torch.random.fork_rng(devices), torch.enable_grad():
+        with torch.random.fork_rng(devices), torch.enable_grad(), self._rewinder.buffers_kept():
             after = again()
             found = torch.autograd.grad(after, parameters(self.optimizer), allow_unused=True)
-        last = [g if g is not None else torch.zeros_like(c) for g, c in zip(found, change, strict=True)]
+        last = [g.to_dense() if g is not None else torch.zeros_like(c) for g, c in zip(found, change, strict=True)]
         loss1, slope1 = float(after.detach()), _dot(last, change)
         slope0 = unclipped_slope(loss, loss1, _dot(first, change), slope1)
         return {"alpha": step_length(loss, loss1, slope0, slope1), "gradient_cosine": _cosine(first, last)}
@@ -284,7 +302,12 @@ class Monitor:
         self.close()
 
     def _gradients(self) -> list[Tensor]:
-        return [p.grad.detach() if p.grad is not None else torch.zeros_like(p) for p in parameters(self.optimizer)]
+        found = [
+            p.grad.detach().to_dense() if p.grad is not None else torch.zeros_like(p)
+            for p in parameters(self.optimizer)
+        ]
+        scale = getattr(self.optimizer, "grad_scale", None)  # a GradScaler leaves it to a fused optimizer to undo
+        return found if scale is None else [g / scale.to(g.device) for g in found]
 
     def _lr(self) -> float:
         return self._scale * max(float(group["lr"]) for group in self.optimizer.param_groups)
@@ -295,6 +318,19 @@ def optimizer_name(optimizer: Optimizer) -> str:
     name = type(optimizer).__name__.lower()
     momentum = float(optimizer.param_groups[0].get("momentum", 0.0) or 0.0)
     return f"momentum{momentum:g}" if name == "sgd" and momentum else name
+
+
+def _number(loss: Tensor | float) -> float:
+    if isinstance(loss, Tensor) and loss.numel() != 1:
+        raise InvalidInput(
+            f"The 'loss' of Monitor.step must be one number, the mean of a batch. Got shape {tuple(loss.shape)}."
+        )
+    return float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+
+
+def _alike(a: list[Tensor], b: list[Tensor]) -> bool:
+    """Whether two lists of gradients are of the same weights: some may have been frozen or added between."""
+    return [x.shape for x in a] == [x.shape for x in b]
 
 
 def _dot(a: list[Tensor], b: list[Tensor]) -> float:

@@ -6,6 +6,8 @@ import copy
 import math
 import statistics
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +47,10 @@ class DivergenceWatch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _State:
-    """Weights, buffers and the optimizer's state after so many steps."""
+    """Weights, buffers and the optimizer's state after so many steps; `trained` are the weights' own tensors."""
 
     length: int
+    trained: list[Tensor]
     weights: list[Tensor]
     buffers: list[Tensor]
     optimizer: dict[str, Any]
@@ -71,31 +74,57 @@ class Rewinder:
 
     def keep(self, length: int) -> None:
         """Keep the present state, which comes after so many steps of the record."""
+        trained = parameters(self._optimizer)
         state = _State(
             length=length,
-            weights=[p.detach().clone() for p in parameters(self._optimizer)],
+            trained=trained,
+            weights=[p.detach().clone() for p in trained],
             buffers=[b.detach().clone() for b in self._buffers()],
             optimizer=copy.deepcopy(self._optimizer.state_dict()),
         )
         self._states = [*self._states[:1], *self._states[1:][-1:], state]
 
     def back(self) -> int:
-        """Put the last good state in place, the learning rates excepted; returns after how many steps it was."""
+        """Put the last good state in place, the learning rates excepted; returns after how many steps it was.
+
+        Where the optimizer has been given more parameters since, its own state (momentum) begins anew.
+        """
         self._states = self._states[: max(1, len(self._states) - 1)]
         state = self._states[-1]
         rates = [group["lr"] for group in self._optimizer.param_groups]
-        self._optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+        if _sizes(self._optimizer.state_dict()) == _sizes(state.optimizer):
+            self._optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+        else:
+            self._optimizer.state.clear()
         with torch.no_grad():
-            for parameter, weight in zip(parameters(self._optimizer), state.weights, strict=True):
+            for parameter, weight in zip(state.trained, state.weights, strict=True):
                 parameter.copy_(weight)
-            for buffer, kept in zip(self._buffers(), state.buffers, strict=True):
-                buffer.copy_(kept)
+        self._put_back(state.buffers)
         for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         return state.length
 
+    @contextmanager
+    def buffers_kept(self) -> Iterator[None]:
+        """Put the model's buffers back afterwards: a forward pass moves running means."""
+        kept = [b.detach().clone() for b in self._buffers()]
+        try:
+            yield
+        finally:
+            self._put_back(kept)
+
+    def _put_back(self, kept: list[Tensor]) -> None:
+        with torch.no_grad():
+            for buffer, value in zip(self._buffers(), kept, strict=True):
+                buffer.copy_(value)
+
     def _buffers(self) -> list[Tensor]:
         return list(self._model.buffers()) if self._model is not None else []
+
+
+def _sizes(state: dict[str, Any]) -> list[int]:
+    """How many parameters each group of an optimizer's state has."""
+    return [len(group["params"]) for group in state["param_groups"]]
 
 
 def parameters(optimizer: Optimizer) -> list[Tensor]:
