@@ -20,13 +20,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from benchmarks.replay import open_trainer, read_truths
+from benchmarks.replay import read_truths
 from benchmarks.study_regret import task_names
 from benchmarks.tasks import TASKS
 
-from lrscope.study.find import Branch, search_branches
-from lrscope.study.plan import DEFAULT_SCHEDULE
-from lrscope.study.trial import Trial
+from lrscope.study.find import find_lr
+from lrscope.study.load import TaskSource
 
 RESULTS = Path(__file__).parent / "results" / "find.md"
 
@@ -41,53 +40,43 @@ class Answer:
     octaves_off: float
     holds: bool
     equivalents: float
+    seconds: float
 
 
 def answers(name: str, seeds: int, budget: float) -> list[Answer]:
     """The suggestions for a task's batch sizes."""
+    task = TaskSource.of(TASKS[name].reference).load()
     made = []
-    with open_trainer(name) as trainer:
-        bench = trainer.bench
-        for size, truth in read_truths(name, "train_loss").items():
-            total = bench.task.total_steps(size, bench.train_examples)
-            best = truth.fit.optimal_lr
-            assert best is not None
-            for seed in range(10, 10 * seeds + 1, 10):
-
-                def run(octave: float, steps: int, size: int = size, seed: int = seed) -> Branch:
-                    trial = Trial(
-                        batch_size=size, peak_lr=2.0**octave, schedule=DEFAULT_SCHEDULE, seed=seed, total_steps=steps,
-                        stop_at=steps,
-                    )  # fmt: skip
-                    result = trainer.train([trial])[trial]
-                    return Branch(
-                        octave=octave, steps=steps, loss=result.final_loss("train_loss"),
-                        initial_loss=result.initial_train_loss, spent=math.ceil(result.examples / size),
-                    )  # fmt: skip
-
-                branches, status, found, _ = search_branches(total, budget, run)
-                made.append(
-                    Answer(
-                        task=name,
-                        status=status,
-                        regret=1.0 if found is None else truth.regret(found.value),
-                        octaves_off=math.inf if found is None else abs(math.log2(found.value / best.value)),
-                        holds=found is not None and best.value in found,
-                        equivalents=sum(branch.spent for branch in branches) / total,
-                    )
+    for size, truth in read_truths(name, "train_loss").items():
+        best = truth.fit.optimal_lr
+        assert best is not None
+        for seed in range(10, 10 * seeds + 1, 10):
+            found = find_lr(task, batch_size=size, budget=budget, seed=seed)
+            rate = found.suggested_lr
+            made.append(
+                Answer(
+                    task=name,
+                    status=found.status,
+                    regret=1.0 if rate is None else truth.regret(rate.value),
+                    octaves_off=math.inf if rate is None else abs(math.log2(rate.value / best.value)),
+                    holds=rate is not None and best.value in rate,
+                    equivalents=found.full_run_equivalents,
+                    seconds=found.seconds,
                 )
+            )
     return made
 
 
 def row(title: str, some: Sequence[Answer]) -> str:
     """A row of the table."""
     if not some:
-        return f"| {title} | 0 | | | | | | |"
+        return f"| {title} | 0 | | | | | | | |"
     regrets = np.array([one.regret for one in some])
     return (
         f"| {title} | {len(some)} | {np.median(regrets):.2%} | {np.mean(regrets <= 0.05):.0%} | "
         f"{np.mean([one.octaves_off <= math.log2(3) for one in some]):.0%} | {np.mean(regrets > 0.5):.0%} | "
-        f"{np.mean([one.holds for one in some]):.0%} | {np.mean([one.equivalents for one in some]):.2f} |"
+        f"{np.mean([one.holds for one in some]):.0%} | {np.mean([one.equivalents for one in some]):.2f} | "
+        f"{np.median([one.seconds for one in some]):.1f} |"
     )
 
 
@@ -101,13 +90,16 @@ def main() -> None:
     arguments = parser.parse_args()
     made = [one for name in task_names(arguments.tasks) for one in answers(name, arguments.seeds, arguments.budget)]
     lines = [
-        "| answers | n | regret: median | ≤ 5 % | within ×3 of the best | half lost | interval holds | full runs |",
-        "|---|---|---|---|---|---|---|---|",
+        "| answers | n | regret: median | ≤ 5 % | within ×3 | half lost | interval holds | full runs | seconds |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for held_out, title in ((False, "tuned on"), (True, "held out")):
         some = [one for one in made if TASKS[one.task].held_out == held_out]
+        lines.append(row(f"{title}: all", some))
         lines.append(row(f"{title}: found", [one for one in some if one.status == "found"]))
         lines.append(row(f"{title}: inconclusive", [one for one in some if one.status != "found"]))
+    names = dict.fromkeys(one.task for one in made)
+    lines += [row(name, [one for one in made if one.task == name]) for name in names]
     text = "\n".join(lines)
     print(text)
     arguments.out.write_text(

@@ -1,82 +1,20 @@
-"""The quick search: a pure function on planted short runs, and on real models that come back as they were."""
+"""The quick answer for a task, and for real models, which come back as they were."""
 
 from __future__ import annotations
 
 import copy
-import math
 import random
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 import lrscope
 from lrscope.errors import InvalidInput
-from lrscope.study.find import Branch, branch_lengths, next_branches, search_branches
-
-
-def planted(best: float, cliff: float = 2.0, gain: float = 2.0):
-    """Short runs whose loss is a U about 2^best, with a cliff `cliff` octaves to the right."""
-
-    def run(octave: float, steps: int) -> Branch:
-        distance = octave - best
-        loss = math.inf if distance > cliff else 2.3 - gain * math.exp(-0.03 * distance**2)
-        return Branch(octave=octave, steps=steps, loss=loss, initial_loss=2.3, spent=steps)
-
-    return run
-
-
-@given(st.floats(-13, 1), st.floats(0.6, 4), st.integers(200, 100_000))
-@settings(max_examples=40, deadline=None)
-def test_answers_near_a_planted_optimum_within_the_budget(best, cliff, total_steps):
-    branches, status, suggestion, _ = search_branches(total_steps, 0.3, planted(best, cliff))
-    assert sum(branch.spent for branch in branches) <= 0.3 * total_steps
-    if status == "found":
-        assert abs(math.log2(suggestion.value) - best) <= 2.5
-        assert math.log2(suggestion.value) < best + cliff - 0.25
-
-
-@given(st.floats(-12, 0), st.floats(-2, 2))
-@settings(max_examples=20, deadline=None)
-def test_moving_the_curve_by_a_coarse_step_moves_the_answer(best, cliff):
-    first = search_branches(5000, 0.3, planted(best, 2.0))
-    second = search_branches(5000, 0.3, planted(best, 2.0))
-    assert first == second
-
-
-def test_asks_for_nothing_twice_and_is_pure():
-    run, done = planted(-5.0), []
-    while asked := next_branches(5000, 0.3, done):
-        assert next_branches(5000, 0.3, list(reversed(done))) == asked
-        assert not {(branch.octave, branch.steps) for branch in done} & set(asked)
-        done += [run(octave, steps) for octave, steps in asked]
-    assert {branch.steps for branch in done} == set(branch_lengths(5000, 0.3))
-
-
-def test_all_diverged():
-    def run(octave: float, steps: int) -> Branch:
-        return Branch(octave=octave, steps=steps, loss=math.inf, initial_loss=2.3, spent=1)
-
-    _, status, suggestion, advice = search_branches(5000, 0.3, run)
-    assert (status, suggestion) == ("all_diverged", None)
-    assert "diverged" in advice
-
-
-def test_nothing_learned_or_too_few_updates_is_inconclusive():
-    def flat(octave: float, steps: int) -> Branch:
-        return Branch(octave=octave, steps=steps, loss=2.3, initial_loss=2.3, spent=steps)
-
-    assert search_branches(5000, 0.3, flat)[1] == "inconclusive"
-    assert search_branches(40, 0.3, planted(-5.0))[1] == "inconclusive"
-
-
-@pytest.mark.parametrize("budget", [0.0, -1.0, 11.0, math.nan])
-def test_a_budget_that_is_none_is_refused(budget):
-    with pytest.raises(InvalidInput, match="budget"):
-        search_branches(5000, budget, planted(-5.0))
+from lrscope.study.find import momentum_of
+from lrscope.study.live import LiveModel
+from lrscope.study.short_runs import ShortRun
 
 
 def test_a_bundled_task_by_reference(reference):
@@ -196,3 +134,52 @@ def test_what_is_missing_is_named(changes, says):
     arguments = {"optimizer": made, "batches": loader, "loss": nn.functional.mse_loss, "total_steps": 100}
     with pytest.raises(InvalidInput, match=says):
         lrscope.find_lr(model, **(arguments | changes))
+
+
+def test_a_loss_that_is_not_finite_is_refused_and_leaves_everything_as_it_was():
+    model, made, loader = make_job()
+    before = state_of(model, made)
+    with pytest.raises(InvalidInput, match="finite before the first update"):
+        lrscope.find_lr(model, optimizer=made, batches=loader, loss=lambda *_: torch.tensor(np.nan), total_steps=600)
+    assert same(state_of(model, made), before)
+
+
+def test_a_cut_batch_is_its_parts_one_after_the_other():
+    model, made, _ = make_job()
+    seen = []
+
+    def loss(outputs, targets):
+        seen.append(targets.tolist())
+        return nn.functional.mse_loss(outputs, targets)
+
+    numbers = torch.arange(36.0)
+    batches = [(torch.randn(len(part), 6), part) for part in numbers.split(8)]  # the last one has 4
+    with LiveModel(model, made, batches, loss, None) as live:
+        assert live.can_cut
+        seen.clear()
+        branch = live.run(ShortRun(stage="walk", octave=-8.0, steps=10, batch_size=4))
+    trained = seen[:10]
+    assert trained[:9] == [part.tolist() for part in numbers.split(4)]
+    assert trained[9] == trained[8]  # what the short batch has
+    assert branch.examples == 40
+
+
+def test_batches_of_another_kind_are_left_whole():
+    model, made, _ = make_job()
+    batches = [{"x": torch.randn(16, 6)}]
+    with LiveModel(model, made, batches, None, lambda model, batch: model(batch["x"]).square().mean()) as live:
+        assert not live.can_cut
+        assert live.batch_size == 16
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "momentum"),
+    [
+        (torch.optim.AdamW, None),
+        (torch.optim.RMSprop, None),
+        (lambda weights: torch.optim.SGD(weights, lr=0.1), 0.0),
+        (lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9, nesterov=True), 0.9),
+    ],
+)
+def test_the_momentum_of_an_optimizer(optimizer, momentum):
+    assert momentum_of(optimizer([nn.Parameter(torch.zeros(2))])) == momentum

@@ -28,15 +28,14 @@ def find(
     if as_json:
         print_json(found.to_json())
         return
-    longest = max((branch.steps for branch in found.branches), default=0)
-    runs = [branch for branch in found.branches if branch.steps == longest]
+    runs = [branch for branch in found.branches if branch.run.stage == "walk"]
     rate = found.suggested_lr
     if rate is not None:
         low, high = ("?" if end is None else f"{end:.2g}" for end in (rate.low, rate.high))
         stdout.print(f"Suggested peak learning rate: {rate.value:.2g}  (80 %: {low} … {high})", markup=False)
     stdout.print(f"Batch size {found.batch_size}, {found.status}. {found.advice}", markup=False)
     if len(runs) > 1:
-        picture = sparkline([2.0**branch.octave for branch in runs], [branch.loss for branch in runs])
-        rates = sorted(2.0**branch.octave for branch in runs)
-        stdout.print(f"Loss of the short runs, {rates[0]:.2g} … {rates[-1]:.2g}: {picture}", markup=False)
+        rates = [2.0**branch.run.octave for branch in runs]
+        picture = sparkline(rates, [branch.loss for branch in runs])
+        stdout.print(f"Loss of the short runs, {min(rates):.2g} … {max(rates):.2g}: {picture}", markup=False)
     stdout.print(f"Cost: {found.full_run_equivalents:.2f} full runs, {found.seconds:.1f} s.", markup=False)

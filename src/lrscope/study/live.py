@@ -19,11 +19,11 @@ from lrscope.errors import InvalidInput
 from lrscope.schedules.text import parse_schedule
 from lrscope.study.data import move
 from lrscope.study.engines.record import CHECK_EVERY, divergence
-from lrscope.study.find import SCHEDULE, Branch
 from lrscope.study.load import run_user_code
+from lrscope.study.short_runs import SCHEDULE, Branch, ShortRun
 
 JUDGED_BATCHES = 16
-"""A run is judged by its mean loss in eval mode over this many of the batches that it trains on."""
+"""A run is judged by its mean loss in eval mode over so many batches, the first that are read."""
 
 
 class LiveModel:
@@ -50,18 +50,31 @@ class LiveModel:
         self._batch_loss = batch_loss
         self._source = batches
         self._batches: list[Any] = []
-        self._initial: float | None = None
         self._lent: Any = None
 
     def __enter__(self) -> LiveModel:
         self._lent = unchanged(self.model, self.optimizer)
         self._lent.__enter__()
-        self._reading = self._read_on()
+        try:
+            self._begin()
+        except BaseException:
+            self._lent.__exit__(None, None, None)
+            raise
+        return self
+
+    def _begin(self) -> None:
         self._start = _Snapshot(self.model, self.optimizer)
         self._peaks = [float(group["lr"]) for group in self.optimizer.param_groups]
         if not self._peaks[0] > 0:
-            raise self._fail(f"The optimizer's learning rate must be > 0. Got {self._peaks[0]:g}.")
-        return self
+            raise InvalidInput(f"The optimizer's learning rate must be > 0. Got {self._peaks[0]:g}.")
+        self._reading = self._read_on()
+        self._read(JUDGED_BATCHES)
+        if not self._batches:
+            raise InvalidInput("The 'batches' of find_lr must give at least one batch.")
+        self.batch_size = _examples_of(self._batches[0])
+        self._initial = self._judge()
+        if not math.isfinite(self._initial):
+            raise InvalidInput(f"The loss must be finite before the first update. Got {self._initial}.")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,41 +82,50 @@ class LiveModel:
         self._lent.__exit__(None, None, None)
         self._batches.clear()
 
-    def _fail(self, sentence: str) -> InvalidInput:
-        self._lent.__exit__(None, None, None)
-        return InvalidInput(sentence)
+    @property
+    def can_cut(self) -> bool:
+        """Whether a batch is known to be examples side by side, so that a part of it is a batch too."""
+        return self._loss is not None and all(
+            torch.is_tensor(part) and part.ndim and len(part) == self.batch_size for part in self._batches[0]
+        )
 
-    def run(self, octave: float, steps: int) -> Branch:
-        """Train from the start with the whole schedule compressed into `steps` updates at peak rate 2^octave."""
+    def run(self, run: ShortRun) -> Branch:
+        """Train from the start with the whole schedule compressed into the run's updates."""
         self._start.restore()
-        self._read(max(steps, 2))
-        if self._initial is None:
-            self._initial = self._judge(steps)
-        shares = parse_schedule(SCHEDULE, total_steps=steps)(np.arange(steps))
+        shares = parse_schedule(SCHEDULE, total_steps=run.steps)(np.arange(run.steps))
         self.model.train()
         losses: list[float] = []
-        for step in range(steps):
+        for step in range(run.steps):
             for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
-                group["lr"] = 2.0**octave * peak / self._peaks[0] * float(shares[step])
+                group["lr"] = 2.0**run.octave * peak / self._peaks[0] * float(shares[step])
             self.optimizer.zero_grad(set_to_none=True)
-            loss = self._loss_of(self._batches[step % len(self._batches)])
+            loss = self._loss_of(self._batch(step, run.batch_size))
             run_user_code("The backward pass", loss.backward)
             self.optimizer.step()
             losses.append(float(loss.detach()))
-            checked = step % CHECK_EVERY == CHECK_EVERY - 1 or step == steps - 1
-            if checked and divergence(np.array(losses), steps) is not None:
-                return Branch(octave=octave, steps=steps, loss=math.inf, initial_loss=self._initial, spent=step + 1)
-        final = self._judge(steps)
-        final = final if math.isfinite(final) else math.inf
-        return Branch(octave=octave, steps=steps, loss=final, initial_loss=self._initial, spent=steps)
+            checked = step % CHECK_EVERY == CHECK_EVERY - 1 or step == run.steps - 1
+            if checked and divergence(np.array(losses), run.steps) is not None:
+                return self._branch(run, math.inf, step + 1)
+        return self._branch(run, self._judge(), run.steps)
+
+    def _branch(self, run: ShortRun, loss: float, updates: int) -> Branch:
+        loss = loss if math.isfinite(loss) else math.inf
+        return Branch(run=run, loss=loss, initial_loss=self._initial, examples=updates * run.batch_size)
+
+    def _batch(self, step: int, size: int) -> Any:
+        """The batch of an update: one that was read, or where `size` is less than theirs the next part of one."""
+        parts = (self.batch_size or size) // size
+        self._read(step // parts + 1)
+        batch = self._batches[step // parts % len(self._batches)]
+        if parts == 1:
+            return batch
+        start = step % parts * size % max(1, len(batch[0]) - size + 1)  # a loader's last batch may be shorter
+        return tuple(part[start : start + size] for part in batch)
 
     def _read(self, count: int) -> None:
         """Read on until `count` batches are there, or no more come: then they are used again."""
         for batch in itertools.islice(self._reading, max(count - len(self._batches), 0)):
             self._batches.append(move(batch, self._device))
-        if not self._batches:
-            raise InvalidInput("The 'batches' of find_lr must give at least one batch.")
-        self.batch_size = _examples_of(self._batches[0])
 
     def _read_on(self) -> Iterator[Any]:
         """Pass after pass, until one gives nothing: an iterator, say, which is read only once."""
@@ -127,10 +149,9 @@ class LiveModel:
         return loss
 
     @torch.no_grad()
-    def _judge(self, steps: int) -> float:
+    def _judge(self) -> float:
         self.model.eval()
-        judged = self._batches[: min(len(self._batches), JUDGED_BATCHES)]
-        return float(np.mean([float(self._loss_of(batch)) for batch in judged]))
+        return float(np.mean([float(self._loss_of(batch)) for batch in self._batches[:JUDGED_BATCHES]]))
 
 
 class _Snapshot:
