@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import pickle
@@ -195,3 +196,37 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("step,accuracy\n0,0.5\n1,0.6\n")
     with pytest.raises(InvalidInput, match="no column of losses among 'step', 'accuracy'"):
         read_curves(tmp_path / "log.csv")
+
+
+@pytest.mark.parametrize("name", ["bce", "train/nll", "mae", "val_bpb", "train_error", "logloss"])
+def test_what_stands_in_for_a_loss(name: str, tmp_path: Path) -> None:
+    assert read_one(tmp_path / "log.csv", f"step,{name}\n0,2.5\n1,2.0\n").loss.tolist() == [2.5, 2.0]
+
+
+def test_of_a_perplexity_the_logarithm_is_the_loss(tmp_path: Path) -> None:
+    curve = read_one(tmp_path / "log.csv", f"step,train_ppl\n0,{math.e**2}\n1,{math.e}\n2,inf\n")
+    np.testing.assert_allclose(curve.loss, [2.0, 1.0, math.inf])
+    assert said(curve, "the loss is the logarithm of 'train_ppl'")
+    beside = read_one(tmp_path / "both.csv", "step,perplexity,loss\n0,7.4,2.0\n1,2.7,1.0\n")
+    assert beside.loss.tolist() == [2.0, 1.0]
+
+
+def test_steps_with_their_thousands_grouped(tmp_path: Path) -> None:
+    curve = read_one(tmp_path / "log.csv", 'step,loss\n"900",2.5\n"1,000",2.0\n"1,100",1.5\n')
+    assert curve.step.tolist() == [900, 1000, 1100]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_encodings(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes("step,loss\n0,2.5\n1,2.0\n".encode(encoding))
+    assert read_curves(tmp_path / "log.csv")[0].loss.tolist() == [2.5, 2.0]
+
+
+def test_gzip(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"step,loss\n0,2.5\n1,2.0\n"))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b'{"step": 0, "loss": 3.5}\n{"step": 1, "loss": 3.0}\n'))
+    assert [(curve.name, curve.loss[0]) for curve in read_curves(tmp_path)] == [("a", 2.5), ("b", 3.5)]
+    assert read_curves(tmp_path / "a.csv.gz")[0].name == "a"
+    (tmp_path / "torn.csv.gz").write_bytes(gzip.compress(b"step,loss\n" * 99)[:30])
+    with pytest.raises(InvalidInput, match="cannot be unpacked"):
+        read_curves(tmp_path / "torn.csv.gz")

@@ -13,16 +13,20 @@ import numpy as np
 
 from lrscope.curves.curve import STEPS_ARE_EPOCHS
 from lrscope.curves.readers import names
-from lrscope.curves.readers.column import Column, column
+from lrscope.curves.readers.column import Column, column, without_thousands
 from lrscope.curves.readers.record import Facts, NotThisFormat, Reader, Record
 from lrscope.curves.readers.roles import assign_roles
 from lrscope.curves.readers.table import records_from_table
 
 
 def decoded(data: bytes) -> str:
-    """A text file's bytes as text: UTF-8 or UTF-16 by its mark; what cannot be decoded is replaced."""
+    """A text file's bytes as text: UTF-8 or UTF-16, by its mark or its zeros; what cannot be decoded is replaced."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
+    head = data[:512]
+    for zeros, encoding in ((head[1::2], "utf-16-le"), (head[::2], "utf-16-be")):
+        if len(head) >= 8 and 2 * zeros.count(0) > len(zeros) and 4 * head.count(0) < 3 * len(head):
+            return data.decode(encoding, errors="replace")
     return data.decode("utf-8-sig", errors="replace")
 
 
@@ -56,6 +60,8 @@ def parse_table(text: str) -> tuple[dict[str, Column], list[str]]:
     except csv.Error as error:
         raise NotThisFormat(str(error)) from None
     header, rows = rows[0], [row for row in rows[1:] if row]
+    if delimiter == ",":
+        rows = [[without_thousands(cell) for cell in row] for row in rows] if '"' in text else rows
     if not text.endswith(("\n", "\r")) and rows and _is_torn(rows, len(header)):
         rows.pop()
         notes.append("the last line is cut off and is left out")

@@ -12,7 +12,10 @@ _NOT_A_LOSS = {
     "upper", "runtime", "samples", "count",
 }  # fmt: skip
 _SECONDARY = {"smooth", "smoothed", "ema", "avg", "aux", "reg", "regularization", "balance", "moe", "policy", "value"}
-_STAND_INS = ("nll", "cross_entropy", "crossentropy", "xent", "ce", "mse", "cost", "objective")
+_STAND_INS = (
+    "nll", "cross_entropy", "crossentropy", "xent", "ce", "bce", "logloss", "mse", "rmse", "mae", "huber",
+    "bits_per_byte", "bits_per_character", "bpb", "bpc", "cost", "objective", "error", "err", "perplexity", "ppl",
+)  # fmt: skip
 
 _LOSS_ORDER = (
     "train_loss_step", "train_loss", "training_loss", "loss_train", "loss_training", "loss", "loss_step", "batch_loss",
@@ -60,7 +63,12 @@ def loss_rank(name: str) -> int | None:
     if "loss" in tokens or "losses" in tokens:
         return penalty
     stand_in = re.sub(r"^(train|training)_|_(train|training)$", "", name)
-    return penalty + 100 if stand_in in _STAND_INS else None
+    return penalty + 100 + _STAND_INS.index(stand_in) if stand_in in _STAND_INS else None
+
+
+def is_perplexity(name: str) -> bool:
+    """Whether a name is a perplexity, the exponential of a loss."""
+    return bool({"perplexity", "ppl"} & set(normalized(name).split("_")))
 
 
 def val_loss_rank(name: str) -> int | None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
+import tempfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +78,8 @@ def _read_unit(unit: Unit, name: str) -> list[Curve]:
     """The curves of files that make one log, by the first reader that finds any."""
     shown = unit.named_by
     folder = unit.paths[0].is_dir()
+    if unit.paths[0].suffix.lower() == ".gz" and not folder:
+        return _read_packed(unit.paths[0], name)
     reasons: list[str] = []
     try:
         head = b"" if folder else _head(unit.paths[0])
@@ -94,6 +100,21 @@ def _read_unit(unit: Unit, name: str) -> list[Curve]:
         raise InvalidInput(f"'{shown}' cannot be read: {error.strerror}.") from None
     why = f" ({'; '.join(reasons)})" if reasons else ""
     raise InvalidInput(f"'{shown}' cannot be read as a training log{why}. Accepted are: {_accepted()}.")
+
+
+def _read_packed(path: Path, name: str) -> list[Curve]:
+    """The curves of a file that gzip has packed."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder) / path.stem
+        try:
+            with gzip.open(path) as packed, unpacked.open("wb") as target:
+                shutil.copyfileobj(packed, target)
+        except (EOFError, zlib.error, OSError) as error:
+            raise InvalidInput(f"'{path}' cannot be unpacked: {error}.") from None
+        try:
+            return _read_unit(Unit(paths=(unpacked,), named_by=unpacked), name.removesuffix(unpacked.suffix))
+        except InvalidInput as error:
+            raise InvalidInput(str(error).replace(str(unpacked), str(path))) from None
 
 
 def _head(path: Path) -> bytes:

@@ -31,6 +31,10 @@ def records_from_table(table: Table, notes: Sequence[str] = ()) -> list[Record]:
     roles, remarks = assign_roles(counts)
     if "loss" not in roles:
         raise NotThisFormat(f"no column of losses among {', '.join(repr(n) for n in list(table)[:8])}")
+    for role in ("loss", "val_loss"):
+        if role in roles and names.is_perplexity(roles[role]):
+            table = {**table, roles[role]: _logarithm(table[roles[role]])}
+            remarks = (*remarks, f"the {role.replace('_', ' ')} is the logarithm of '{roles[role]}'")
     keys = [name for name in table if names.is_run(name) and names.step_rank(name) is None]
     step = _step(table, roles, keys)
     keys = _keys_that_part(table, roles, step, keys)
@@ -108,6 +112,11 @@ def _split_by_data(table: Table) -> Table:
                 parted[other] = c
         return parted
     return table
+
+
+def _logarithm(column: Column) -> Column:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return replace(column, number=np.log(column.number))
 
 
 def _masked(column: Column, keep: NDArray[np.bool_]) -> Column:
