@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
 from lrscope.curves.curve import Curve
+from lrscope.diagnosis.compare import compare
 from lrscope.diagnosis.diagnose import Diagnosis, diagnose
 
 STEPS, BATCH = 400, 32
@@ -137,6 +138,14 @@ def test_loss_spikes_clip_the_gradient(digits: Data) -> None:
     assert clipped.loss[20:].max() < curve.loss[20:].max()
 
 
+def test_late_divergence_or_lower_the_peak_rate(digits: Data) -> None:
+    rising: Share = lambda p: 0.05 + p**2  # noqa: E731
+    curve, before = train(digits, 20.0, share=rising)
+    assert "or lower the peak rate by a factor of 3" in diagnose(curve).advice
+    _, after = train(digits, 20.0 / 3.0, share=rising)
+    assert after < before
+
+
 def test_late_divergence_decay_before_it_turns(digits: Data) -> None:
     rising: Share = lambda p: 0.05 + p**2  # noqa: E731  # a rate that grows until the weights are thrown about
     curve, before = train(digits, 20.0, share=rising)
@@ -159,6 +168,13 @@ def test_overfitting_stop_at_the_lowest_validation_loss(digits: Data) -> None:
     assert curve.val_loss.min() < 0.9 * curve.val_loss[-1]
     assert regularised.val_loss is not None
     assert regularised.val_loss[-1] < curve.val_loss[-1]
+
+
+def test_a_run_that_diverged_is_not_told_that_it_overfits(digits: Data) -> None:
+    verdict = diagnose(train(digits, 2.0)[0])
+    assert "late_divergence" in found(verdict)
+    assert "overfitting" not in found(verdict)
+    assert "does not ask for another rate" not in verdict.advice
 
 
 def test_decays_too_early_stretch_it(digits: Data) -> None:
@@ -186,3 +202,28 @@ def test_inconclusive_log_more_of_the_run(digits: Data) -> None:
     assert verdict.regime == "inconclusive"
     assert "Log more of the run" in verdict.advice
     assert diagnose(curve).regime != "inconclusive"
+
+
+def test_inconclusive_compare_with_a_run_at_three_times_the_rate(digits: Data) -> None:
+    few = slice(None, None, STEPS // 5)  # a log too thin to be judged by itself
+    runs = [train(digits, 0.01 * 3.0**k) for k in range(3)]
+    thin = [
+        Curve(name=c.name, step=c.step[few], loss=c.loss[few], lr=(c.lr if c.lr is None else c.lr[few]))
+        for c, _ in runs
+    ]
+    alone = diagnose(thin[0])
+    assert alone.regime == "inconclusive"
+    assert "compare with a run at 3 times the rate" in alone.advice
+    together = compare(thin)
+    assert together[0].regime == "low"
+    finals = [final for _, final in runs]
+    chosen = min(range(3), key=lambda k: abs(np.log(together[0].lr_factor.value / 3.0**k)))
+    assert finals[chosen] < 0.7 * finals[0]
+
+
+def test_good_look_on_within_the_interval(digits: Data) -> None:
+    curve, kept = train(digits, 0.3)
+    verdict = diagnose(curve)
+    assert verdict.regime == "good"
+    assert "If you search on, look about" in verdict.advice
+    assert train(digits, 0.3 * verdict.lr_factor.value)[1] < kept

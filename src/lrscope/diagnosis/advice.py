@@ -8,14 +8,11 @@ from lrscope.diagnosis.findings import Finding, FindingName
 from lrscope.estimate import Estimate
 
 FINDING_ADVICE: dict[FindingName, str] = {
-    "loss_spikes": "Against the spikes, clip the gradient norm at about its median (or halve the peak rate).",
+    "loss_spikes": "Against the spikes, clip the gradient norm at about its median.",
     "late_divergence": (
         "Against the late divergence, decay the rate before the loss turns, or lower the peak rate by a factor of 3."
     ),
-    "overfitting": (
-        "Against the overfitting, stop at the lowest validation loss or regularise more; the training loss does not "
-        "ask for another rate."
-    ),
+    "overfitting": "Against the overfitting, stop at the lowest validation loss or regularise more.",
     "decays_too_early": (
         "Stretch the decay over the whole run: let the rate reach its end value only at the last update."
     ),
@@ -68,4 +65,7 @@ def advise(regime: str, factor: Estimate, findings: tuple[Finding, ...], reason:
     else:
         why = reason or "The curve does not decide it."
         text = f"{why} Log more of the run, or compare with a run at 3 times the rate."
-    return " ".join([text, *(FINDING_ADVICE[name] for name in FINDING_ADVICE if name in names)])
+    parts = [text, *(FINDING_ADVICE[name] for name in FINDING_ADVICE if name in names)]
+    if regime == "good" and "overfitting" in names:
+        parts.append("The training loss does not ask for another rate.")
+    return " ".join(parts)

@@ -30,7 +30,9 @@ def find_all(curve: Curve, shape: Shape | None) -> tuple[Finding, ...]:
     if shape is None:
         return ()
     finders = (loss_spikes, late_divergence, overfitting, decays_too_early, wasted_warmup)
-    return tuple(finding for finder in finders if (finding := finder(curve, shape)) is not None)
+    found = [finding for finder in finders if (finding := finder(curve, shape)) is not None]
+    diverged = any(finding.what == "late_divergence" for finding in found)  # then the validation loss rose with it
+    return tuple(finding for finding in found if not (diverged and finding.what == "overfitting"))
 
 
 def _steps(curve: Curve) -> NDArray[np.int64]:
