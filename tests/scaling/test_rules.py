@@ -102,3 +102,21 @@ def test_bad_input_is_one_sentence(arguments, says):
         scale_learning_rate(*arguments)
     with pytest.raises(InvalidInput, match="'per_device' parameter of Batch must be an int >= 1"):
         Batch(per_device=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "says"),
+    [
+        ((0.1, 0.5, 8), {}, "'from_batch' .* whole number of examples"),
+        ((0.1, 8, 64.5), {}, "'to_batch' .* whole number of examples"),
+        ((0.1, True, 8), {}, "'from_batch' .* positive and finite. Got True"),
+        ((0.1, "8", 16), {}, "'from_batch' .* positive and finite. Got '8'"),
+        ((0.1, 8, None), {}, "'to_batch' .* positive and finite. Got None"),
+        (("0.1", 8, 16), {}, "'lr' .* positive and finite. Got '0.1'"),
+        ((0.1, 8, 16), {"noise_scale": Estimate(9.0, 8.0, 10.0)}, "'noise_scale' .* Got Estimate"),
+        ((0.1, 8, 16), {"beta2": "0.9"}, "'beta2' .* between 0 and 1. Got '0.9'"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(arguments, options, says):
+    with pytest.raises(InvalidInput, match=says):
+        scale_learning_rate(*arguments, **options)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lrscope.errors import InvalidInput
 from lrscope.scaling.steps_to_target import fit_steps_to_target
+from lrscope.scaling.table import scale_steps
 
 SIZES = 2.0 ** np.arange(3, 13)
 
@@ -49,3 +50,19 @@ def test_steps_that_only_halve_leave_the_critical_batch_open():
 def test_bad_input_is_one_sentence(sizes, steps, says):
     with pytest.raises(InvalidInput, match=says):
         fit_steps_to_target(sizes, steps)
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ([100, 100, 100, 100], "do not fall as the batch grows from 16 on"),
+        ([100, 200, 300, 400], "do not fall as the batch grows from 16 on"),
+        ([800, 400, 200, 100], "the critical batch size lies beyond"),
+    ],
+)
+def test_what_the_points_say_nothing_of_is_left_open(steps, says):
+    sizes = np.array([16.0, 32, 64, 128])
+    law = fit_steps_to_target(sizes, steps)
+    assert law.critical_batch_size.low is None
+    (group,) = scale_steps(sizes, np.array(steps, dtype=float), {}).groups
+    assert says in group.notes[0]

@@ -131,8 +131,8 @@ def scale_learning_rate(
         raise InvalidInput(f"The 'optimizer' of scale_learning_rate must be sgd, adam or adamw. Got {optimizer!r}.")
     if noise_scale is not None:
         _positive(noise_scale, "noise_scale")
-    if not 0 < beta2 < 1:
-        raise InvalidInput(f"The 'beta2' of scale_learning_rate must lie between 0 and 1. Got {beta2}.")
+    if not (_is_number(beta2) and 0 < beta2 < 1):
+        raise InvalidInput(f"The 'beta2' of scale_learning_rate must lie between 0 and 1. Got {beta2!r}.")
     adaptive = optimizer != "sgd"
     rules = _rules(lr, start, end, adaptive, noise_scale)
     name, reason, spread = _choose(start, end, adaptive, noise_scale, bool(laws))
@@ -165,12 +165,20 @@ def _size(batch: int | Batch, name: str) -> int:
     if isinstance(batch, Batch):
         return batch.size
     _positive(batch, name)
+    if batch != int(batch):
+        raise InvalidInput(
+            f"The '{name}' of scale_learning_rate must be a whole number of examples or a Batch. Got {batch}."
+        )
     return int(batch)
 
 
-def _positive(value: float, name: str) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise InvalidInput(f"The '{name}' of scale_learning_rate must be positive and finite. Got {value}.")
+def _positive(value: object, name: str) -> None:
+    if not (isinstance(value, int | float) and _is_number(value) and value > 0):
+        raise InvalidInput(f"The '{name}' of scale_learning_rate must be positive and finite. Got {value!r}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _rules(lr: float, start: int, end: int, adaptive: bool, noise_scale: float | None) -> tuple[Rule, ...]:

@@ -72,12 +72,13 @@ def fit_steps_to_target(batch_size: ArrayLike, steps: ArrayLike) -> StepsLaw:
         return np.asarray(np.logaddexp(parameters[0], parameters[1] - np.log(b)) - np.log(s))
 
     start = np.array([math.log(s.min() / 2), float(np.log(s * b).min())])
-    # S_min a millionth of the fewest steps is none: the bound keeps a law without saturation finite
-    lower = [math.log(s.min() * 1e-6), -np.inf]
+    # a millionth of the fewest steps, or of the fewest examples, is none: the bounds keep such a law finite
+    lower = [math.log(s.min() * 1e-6), math.log(s.min() * b.min() * 1e-6)]
     fit = optimize.least_squares(residuals, start, bounds=(lower, np.inf), x_scale=1.0)
     freedom = max(b.size - 2, 1)
     variance = max(float(np.sum(fit.fun**2)) / freedom, 1e-10)
-    covariance = variance * np.linalg.pinv(fit.jac.T @ fit.jac)
+    # what the points say nothing of has no bound: a pseudo-inverse would call it certain
+    covariance = variance * np.linalg.inv(fit.jac.T @ fit.jac + 1e-12 * np.eye(2))
     quantile = float(stats.t.ppf(0.5 + COVERAGE / 2, freedom))
     ratio_sd = math.sqrt(max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0.0))
     return StepsLaw(

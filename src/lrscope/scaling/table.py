@@ -124,6 +124,7 @@ def scale_steps(batch_size: Floats, steps: Floats, by: Mapping[str, Sequence[Val
         notes: tuple[str, ...] = ()
         if sizes.size >= 3:
             law = fit_steps_to_target(batch_size[rows], steps[rows])
+            notes = _beyond(law, float(sizes[0]), float(sizes[-1]))
         else:
             notes = (
                 f"Steps at {sizes.size} batch sizes cannot show where more stops helping: at least three are needed.",
@@ -132,6 +133,18 @@ def scale_steps(batch_size: Floats, steps: Floats, by: Mapping[str, Sequence[Val
             GroupScaling(group=group, curves=(), laws=(), predictions=(), next_run=None, notes=notes, steps_law=law)
         )
     return Scaling(groups=tuple(groups), covariates=(), metric="steps")
+
+
+def _beyond(law: StepsLaw, smallest: float, largest: float) -> tuple[str, ...]:
+    """What an open critical batch size means."""
+    critical = law.critical_batch_size
+    if critical.low is not None:
+        return ()
+    if critical.value > largest:
+        return (f"Steps fall as the batch grows up to {largest:g}: the critical batch size lies beyond.",)
+    if critical.value < smallest:
+        return (f"Steps do not fall as the batch grows from {smallest:g} on: the critical batch size lies below.",)
+    return ("These points leave the critical batch size open: they scatter too much, or are too few.",)
 
 
 def _split(runs: Runs) -> list[tuple[dict[str, Value], NDArray[np.intp]]]:
