@@ -59,3 +59,9 @@ def test_a_table_gives_its_values(values: list[float]) -> None:
 def test_what_does_not_fit_together_is_refused(make, sentence: str) -> None:
     with pytest.raises(InvalidInput, match=sentence):
         make()
+
+
+def test_a_falling_last_piece_goes_on_to_zero_and_no_further() -> None:
+    line = PiecewiseLinear((0, 4), (1.0, 0.5), past_end="continue")
+    assert line([4, 6, 8, 9, 1000]).tolist() == [0.5, 0.25, 0.0, 0.0, 0.0]
+    assert line(1000) == 0.0

@@ -93,6 +93,12 @@ def test_an_inverse_root_takes_its_timescale_from_the_warm_up() -> None:
         ("multistep(9, 5)", "The 'milestones' parameter of MultiStepDecay must be finite numbers >= 0 in rising order"),
         ("cosine § linear", "cannot be read at '§ linear'"),
         ("warmup(5%) cosine", "cannot be read at 'cosine'"),
+        ("constant(factor=1e999999999)", "has a number that is out of range, '1e999999999'"),
+        ("constant(factor=1e-999999999)", "has a number that is out of range, '1e-999999999'"),
+        (f"constant(factor={'1' * 5000})", "has a number that is out of range, '11111111111111111111'"),
+        ("(" * 5000, "is nested more than 50 deep"),
+        ("product(cosine(5))", "must be one or more schedules. Got CosineDecay"),
+        ("sequence(cosine(5), [])", "must be one or more schedules. Got CosineDecay"),
     ],
 )
 def test_says_what_it_cannot_read(text: str, sentence: str) -> None:
@@ -100,6 +106,7 @@ def test_says_what_it_cannot_read(text: str, sentence: str) -> None:
         parse_schedule(text, total_steps=100)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 def test_says_where_the_runs_length_is_needed() -> None:
@@ -131,6 +138,11 @@ def test_any_text_is_read_or_refused_in_one_sentence(text: str) -> None:
         ({"name": "cosin"}, "There is no schedule called 'cosin'."),
         ({"name": "cosine", "decay": 3}, "The schedule 'cosine' has no argument 'decay'."),
         ({"name": "cosine"}, "The schedule 'cosine' needs its argument 'decay_steps'."),
+        (
+            {"name": "product", "factors": 5},
+            "The 'factors' parameter of Product must be one or more schedules.",
+        ),
+        ({"name": "cosine", "decay_steps": 10**400}, "The 'decay_steps' parameter of CosineDecay must be an int >= 0."),
     ],
 )
 def test_json_that_is_no_schedule_is_refused(document: object, sentence: str) -> None:

@@ -38,3 +38,8 @@ def test_lengths_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(InvalidInput, match="needs all but one of"):
         WarmupStableDecay(4)
     assert WarmupStableDecay(decay_steps=5, total_steps=20).warmup_steps == 0
+
+
+def test_lengths_that_pass_the_largest_step_together_are_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"The 'total_steps' parameter .* must be an int from 0 to 2\^53"):
+        WarmupStableDecay(21, 2**53, 0)

@@ -35,13 +35,18 @@ def plain(value: float) -> int | float:
     return int(value) if int(value) == value else float(value)
 
 
+def _too_large(value: object) -> bool:
+    return is_number(value) and value > LIMIT  # type: ignore[operator]
+
+
 def check_length(schedule: Schedule, argument: str, *, optional: bool = False, at_least: int = 0) -> None:
     """A whole number of updates."""
     value = getattr(schedule, argument)
     if optional and value is None:
         return
     if not is_number(value) or value < at_least or value > LIMIT or int(value) != value:
-        raise refuse(schedule, argument, f"an int >= {at_least}" + (" or None" if optional else ""))
+        accepted = f"an int from {at_least} to 2^53" if _too_large(value) else f"an int >= {at_least}"
+        raise refuse(schedule, argument, accepted + (" or None" if optional else ""))
     store(schedule, argument, int(value))
 
 
@@ -49,7 +54,8 @@ def check_steps(schedule: Schedule, argument: str, *, above_zero: bool = True) -
     """A number of updates that need not be whole."""
     value = getattr(schedule, argument)
     if not is_number(value) or value < 0 or (above_zero and value == 0) or value > LIMIT:
-        raise refuse(schedule, argument, f"a finite number of steps {'>' if above_zero else '>='} 0")
+        most = ", at most 2^53" if _too_large(value) else ""
+        raise refuse(schedule, argument, f"a finite number of steps {'>' if above_zero else '>='} 0{most}")
     store(schedule, argument, plain(value))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal, TypeAlias
@@ -41,9 +42,7 @@ class Sequence(Schedule):
     """The run's step that each phase sees as its step 0."""
 
     def __post_init__(self) -> None:
-        phases = tuple(self.phases)
-        if not phases or not all(isinstance(phase, Schedule) for phase in phases):
-            raise refuse(self, "phases", "one or more schedules")
+        phases = _schedules(self, "phases")
         check_numbers(self, "boundaries", rising=True)
         check_choice(self, "boundary")
         if len(self.boundaries) != len(phases) - 1:
@@ -88,6 +87,15 @@ class Sequence(Schedule):
         return result
 
 
+def _schedules(schedule: Schedule, argument: str) -> tuple[Schedule, ...]:
+    """The schedules that an argument lists, one at least."""
+    value = getattr(schedule, argument)
+    parts = tuple(value) if isinstance(value, Iterable) else ()
+    if not parts or not all(isinstance(part, Schedule) for part in parts):
+        raise refuse(schedule, argument, "one or more schedules")
+    return parts
+
+
 def _placed(phase: Schedule, origin: float) -> Schedule:
     """The phase, told how many updates come before it where it asks for that."""
     if isinstance(phase, (InverseSqrtDecay, PowerDecay)) and phase.elapsed is None and origin:
@@ -121,10 +129,7 @@ class Product(Schedule):
     factors: tuple[Schedule, ...]
 
     def __post_init__(self) -> None:
-        factors = tuple(self.factors)
-        if not factors or not all(isinstance(factor, Schedule) for factor in factors):
-            raise refuse(self, "factors", "one or more schedules")
-        object.__setattr__(self, "factors", factors)
+        object.__setattr__(self, "factors", _schedules(self, "factors"))
 
     @property
     def length(self) -> float | None:

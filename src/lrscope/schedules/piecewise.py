@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from lrscope.schedules.arguments import PastEnd, Side, check_choice, check_numbers, refuse, store
-from lrscope.schedules.elementwise import FloatArray, Steps, clip, cos, count_edges, floor, look_up
+from lrscope.schedules.elementwise import FloatArray, Steps, clip, cos, count_edges, floor, look_up, maximum
 from lrscope.schedules.schedule import Schedule, held
 
 
@@ -60,8 +60,8 @@ class PiecewiseLinear(Schedule):
     """Shares given at some steps, and a line (or half a cosine) from each to the next.
 
     knots: the steps in rising order; two equal ones make a jump, the later share at the step itself. factors: the
-    shares there. interpolation: "linear" or "cosine". past_end: "hold" the last share, "continue" the last piece, or
-    "error".
+    shares there. interpolation: "linear" or "cosine". past_end: "hold" the last share, "continue" the last piece (a
+    falling line down to zero), or "error".
 
     >>> PiecewiseLinear((0, 2, 4), (0.0, 1.0, 0.5))([0, 1, 2, 3, 4, 5]).tolist()
     [0.0, 0.5, 1.0, 0.75, 0.5, 0.5]
@@ -130,7 +130,7 @@ def interpolate(
         cosine: Steps = end + (start - end) * (0.5 * (1.0 + cos(math.pi * p)))
         return cosine
     line: Steps = start + (end - start) * p
-    return line
+    return maximum(line, 0.0) if on else line
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,8 @@ _TOKEN = re.compile(
 )
 _UNITS = {"%": "%", "step": "steps", "updates": "steps", "epoch": "epochs", "token": "tokens", "example": "examples"}
 _UNITS |= {unit: unit for unit in ("steps", "epochs", "tokens", "examples")}
+DEEPEST = 50
+LONGEST_SHOWN = 200
 _WORDS = {"none": None, "true": True, "false": False}
 
 
@@ -35,6 +38,17 @@ class Call:
     named: tuple[tuple[str, Any], ...] = ()
 
 
+def shortened(text: str) -> str:
+    """A text as an error names it: whole, or its beginning."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def _can_be_exact(number: str) -> bool:
+    """Whether a number as written is finite, and short enough for a fraction: 1e999999999 would fill the memory."""
+    exponent = number.lower().partition("e")[2]
+    return len(number) <= 400 and abs(int(exponent or 0)) <= 400 and math.isfinite(float(number))
+
+
 class Reader:
     """A recursive-descent reader over the tokens of one text."""
 
@@ -52,9 +66,8 @@ class Reader:
         self.next = 0
 
     def error(self, what: str) -> InvalidInput:
-        return InvalidInput(
-            f"The schedule '{self.text}' {what}. A schedule reads like 'warmup(5%) -> cosine(end_factor=0.1)'."
-        )
+        example = "A schedule reads like 'warmup(5%) -> cosine(end_factor=0.1)'."
+        return InvalidInput(f"The schedule '{shortened(self.text)}' {what}. {example}")
 
     def peek(self, ahead: int = 0) -> str:
         i = self.next + ahead
@@ -73,6 +86,11 @@ class Reader:
         return token
 
     def whole(self) -> Call:
+        depth = 0
+        for _, token, _ in self.tokens:
+            depth += (token in ("(", "[")) - (token in (")", "]"))
+            if depth > DEEPEST:
+                raise self.error(f"is nested more than {DEEPEST} deep")
         call = self.schedule()
         if self.peek():
             raise self.error(f"cannot be read at '{self.text[self.tokens[self.next][2] :][:20]}'")
@@ -143,6 +161,8 @@ class Reader:
 
     def quantity(self) -> Quantity:
         written = self.take().replace("_", "")
+        if not _can_be_exact(written):
+            raise self.error(f"has a number that is out of range, '{written[:20]}'")
         unit = _UNITS.get(self.peek().lower(), "")
         if unit:
             self.take()

@@ -222,4 +222,7 @@ def is_number(value: object) -> bool:
     """Whether the value is a finite number (and no truth value)."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         return False
-    return math.isfinite(value)
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond the largest float
+        return False

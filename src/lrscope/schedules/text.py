@@ -22,7 +22,7 @@ from lrscope.errors import InvalidInput
 from lrscope.schedules.compose import Product, Sequence
 from lrscope.schedules.endless import Constant
 from lrscope.schedules.plan import Plan
-from lrscope.schedules.reader import Call, Quantity, Reader
+from lrscope.schedules.reader import Call, Quantity, Reader, shortened
 from lrscope.schedules.schedule import FAMILIES, LIMIT, Schedule, arguments_given, arguments_of, build, is_number
 
 STEP_ARGUMENTS = frozenset(
@@ -43,7 +43,7 @@ class _Resolver:
     plan: Plan | None
 
     def error(self, what: str) -> InvalidInput:
-        return InvalidInput(f"The schedule '{self.text}' {what}.")
+        return InvalidInput(f"The schedule '{shortened(self.text)}' {what}.")
 
     def steps(self, quantity: Quantity) -> int | float:
         """A length in updates, rounded down to at least one where it has a unit (zero stays zero)."""
@@ -80,7 +80,7 @@ class _Resolver:
         family = FAMILIES.get(call.name)
         if family is None:
             known = ", ".join(sorted(FAMILIES))
-            raise self.error(f"names '{call.name}', which is no schedule. Known: {known}")
+            raise self.error(f"names '{shortened(call.name)}', which is no schedule. Known: {known}")
         names = [f.name for f in arguments_of(family)]
         positional = call.positional
         if names[0] in LISTS and positional and isinstance(positional[0], Quantity):

@@ -57,6 +57,7 @@ class WarmupStableDecay(Schedule):
         check_number(self, "offset", high=1.0)
         check_choice(self, "end_at")
         self._fill_lengths()
+        check_length(self, "total_steps")
         warmup, decay, stable = (getattr(self, argument) or 0 for argument in LENGTHS)
         phases = (
             LinearWarmup(warmup, self.start_factor, offset=self.offset),
