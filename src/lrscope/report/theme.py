@@ -36,6 +36,12 @@ REGIME_COLORS: dict[str, str] = {
 CATEGORY_COLORS = ("#3b7dd8", "#e07b39", "#2a9d6f", "#b0529f", "#d6425e", "#15a3b5", "#a58a1f", "#7a68d8", "#8b93a1")
 """What things of no order are told apart by: batch sizes, schedules, runs, laws."""
 
+MANY_RAMP = ("#6b4bc4", "#3b7dd8", "#15a3b5", "#2a9d6f", "#a58a1f", "#e07b39", "#d6425e")
+"""The same where they are many, and in an order."""
+
+ROW = 5
+"""The names that a legend above a chart has beside each other at most: as many as a phone has room for."""
+
 LEARNING_RATE_RAMP = ("#1f6fd0", "#4c45b8", "#8f2fa3", "#cb3a7c", "#ea6848", "#f0a020")
 LEARNING_RATE_RAMP_DARK = ("#55b4ff", "#8d93ff", "#cf7df0", "#ff78ad", "#ff9a66", "#ffd166")
 """Low to high learning rate, of even perceptual steps, without the ends that vanish on white or on black."""
@@ -160,10 +166,26 @@ def learning_rate_color(
 def batch_size_color(sizes: Sequence[int], field: str = "batch_size:O", title: str = "batch size") -> alt.Color:
     """Colour by batch size: the k-th smallest has the same colour in all charts of a page; many make a ramp."""
     ordered = sorted(set(sizes))
-    scale = alt.Scale(domain=ordered, range=list(CATEGORY_COLORS[: len(ordered)]))
-    if len(ordered) > len(CATEGORY_COLORS):
-        scale = alt.Scale(domain=ordered, scheme="viridis")
-    return alt.Color(field, title=title, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1))
+    scale = alt.Scale(domain=ordered, range=list(order_colors(len(ordered))))
+    columns = alt.Undefined if len(ordered) <= ROW else ROW
+    return alt.Color(field, title=title, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1, columns=columns))
+
+
+def order_colors(count: int) -> tuple[str, ...]:
+    """The colours of `count` batch sizes in their order: of the house, or a ramp where there are more of them."""
+    if count <= len(CATEGORY_COLORS):
+        return CATEGORY_COLORS[:count]
+    shares = np.linspace(0, len(MANY_RAMP) - 1, count)
+    channels = [[int(color[i : i + 2], 16) for color in MANY_RAMP] for i in (1, 3, 5)]
+    mixed = [np.interp(shares, range(len(MANY_RAMP)), channel) for channel in channels]
+    return tuple(
+        f"#{round(red):02x}{round(green):02x}{round(blue):02x}" for red, green, blue in zip(*mixed, strict=True)
+    )
+
+
+def update_axis(field: str = "step:Q", title: str = "update") -> alt.X:
+    """The x axis of a run's updates: few ticks, and no empty end."""
+    return alt.X(field, title=title, scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=10))
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -171,7 +193,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
     digits = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 0.9 else (1, 2, 5) if decades < 3 else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [float(f"{digit * 10.0**power:.12g}") for power in powers for digit in digits]
-    return [tick for tick in ticks if low <= tick <= high]
+    slack = 1e-6  # for ends that a power has rounded
+    return [tick for tick in ticks if low * (1 - slack) <= tick <= high * (1 + slack)]
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

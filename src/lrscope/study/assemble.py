@@ -21,6 +21,7 @@ from lrscope.study.trial import Trial, TrialResult
 
 FITTED_POINTS = 61
 BEYOND = 4.0  # how far beyond the rates tried a fitted curve is drawn, as a factor
+AROUND = 32.0  # and how far from the optimum: further away the fit is not asked to follow the points
 
 
 def assemble(plan: StudyPlan, trials: dict[Trial, TrialResult], engine: str, seconds: float) -> StudyResult:
@@ -119,7 +120,7 @@ class _Found:
 
 def _read_fit(fitted: UCurve, space: SearchSpace) -> _Found:
     choice = judge(fitted, space)
-    drawn = () if choice.optimal_lr is None else _drawn(fitted, space)
+    drawn = () if choice.optimal_lr is None else _drawn(fitted, choice.optimal_lr.value, space)
     return _Found(
         status=choice.status,
         optimal_lr=choice.optimal_lr,
@@ -130,13 +131,13 @@ def _read_fit(fitted: UCurve, space: SearchSpace) -> _Found:
     )
 
 
-def _drawn(fitted: UCurve, space: SearchSpace) -> tuple[FittedPoint, ...]:
-    """The fitted curve, two octaves beyond the rates tried on either side, but not up a cliff."""
+def _drawn(fitted: UCurve, optimum: float, space: SearchSpace) -> tuple[FittedPoint, ...]:
+    """The fitted curve around the optimum, two octaves beyond the rates tried on either side, but not up a cliff."""
     if len(fitted.lr) < 2:
         return ()
     above = [lr for lr in fitted.diverged_lr if lr > fitted.lr[np.argmin(fitted.loss)]]
-    low = max(fitted.lr.min() / BEYOND, space.lr_low)
-    high = min(fitted.lr.max() * BEYOND, space.lr_high, *above)
+    low = max(fitted.lr.min() / BEYOND, space.lr_low, optimum / AROUND)
+    high = min(fitted.lr.max() * BEYOND, space.lr_high, optimum * AROUND, *above)
     rates = np.geomspace(low, high, FITTED_POINTS)
     ends = fitted.interval(rates)
     return tuple(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
+from lrscope.report.charts.labels import log_shares, readable
 from lrscope.report.extract.law import LawPoint
 from lrscope.report.numbers import format_estimate, format_lr
 from lrscope.report.theme import TopLevelChart, batch_size_axis, data, log_axis
@@ -38,12 +40,16 @@ def rate_against_batch(optima: Sequence[Optimum], line: Sequence[LawPoint]) -> T
             fitted.mark_area(style="band", clip=True).encode(band, alt.Y2("high:Q")),
             fitted.mark_line(strokeWidth=2.4).encode(y),
         ]
-    points = [
+    points: list[dict[str, Any]] = [
         {"batch_size": optimum.batch_size, "lr": estimate.value, "low": estimate.low or estimate.value,
          "high": estimate.high or estimate.value, "status": optimum.status,
          "optimum": format_estimate(estimate, lr=True), "text": format_lr(estimate.value)}
         for optimum in known if (estimate := optimum.optimal_lr) is not None
     ]  # fmt: skip
+    places = log_shares([point["batch_size"] for point in points], min(shown), max(shown))
+    ends_first = [0, len(points) - 1]
+    for point, stands in zip(points, readable([(x, 0.0) for x in places], first=ends_first), strict=True):
+        point["text"] = point["text"] if stands else ""
     marks = alt.Chart(data(points)).encode(x)
     layers += [
         marks.mark_rule(style="strong", strokeWidth=2).encode(

@@ -19,6 +19,7 @@ from lrscope.report.theme import (
     learning_rate_axis,
     learning_rate_color,
     log_axis,
+    update_axis,
 )
 
 ABOVE_START = 2.0
@@ -47,7 +48,7 @@ def training_curves(
         .transform_flatten(["step", "loss"])
         .mark_line(clip=True, strokeWidth=1.9)
         .encode(
-            alt.X("step:Q", title="update", scale=alt.Scale(nice=False)),
+            update_axis(),
             _loss_axis(everything),
             learning_rate_color(domain=_range([curve.lr for curve in everything]), orient="top", gradientLength=240),
             detail="lr:Q",
@@ -65,7 +66,7 @@ def four_regimes(curves: Sequence[DrawnCurve]) -> TopLevelChart:
     names = [f"{curve.regime.replace('_', ' ')}: {format_lr(curve.lr)}" for curve in curves]
     rows = [{"run": name, **_curve_row(curve)} for name, curve in zip(names, curves, strict=True)]
     scale = alt.Scale(domain=names, range=[REGIME_COLORS[curve.regime] for curve in curves])
-    x = alt.X("step:Q", title="update", scale=alt.Scale(nice=False))
+    x = update_axis()
     legend = alt.Legend(orient="top", columns=2, title=None)
     color = alt.Color("run:N", scale=scale, sort=names, legend=legend)
     ends = [

@@ -12,7 +12,7 @@ from lrscope.curves.curve import Curve
 from lrscope.diagnosis.diagnose import Diagnosis
 from lrscope.diagnosis.features import most_time
 from lrscope.diagnosis.shape import make_shape
-from lrscope.report.theme import REGIME_COLORS, TopLevelChart, data
+from lrscope.report.theme import REGIME_COLORS, TopLevelChart, data, update_axis
 
 POINTS = 120
 MARKS = {
@@ -57,7 +57,7 @@ def run_chart(curve: Curve, verdict: Diagnosis) -> TopLevelChart:
     steps, mean, low, high = thinned(curve)
     color = REGIME_COLORS[verdict.regime]
     rows = [{"step": s, "loss": m, "low": a, "high": b} for s, m, a, b in zip(steps, mean, low, high, strict=True)]
-    x, y = alt.X("step:Q", title="update", scale=alt.Scale(nice=False)), _loss_axis([curve])
+    x, y = update_axis(), _loss_axis([curve])
     base = alt.Chart(data(rows)).encode(x)
     layers: list[alt.Chart] = [
         base.transform_calculate(loss="datum.low")
@@ -126,7 +126,7 @@ def all_runs(curves: Sequence[Curve], verdicts: Sequence[Diagnosis]) -> TopLevel
         .transform_flatten(["step", "loss"])
         .mark_line(clip=True, strokeWidth=1.8, opacity=0.85)
         .encode(
-            alt.X("step:Q", title="update", scale=alt.Scale(nice=False)),
+            update_axis(),
             _loss_axis(curves),
             alt.Color("regime:N", title="learning rate", scale=scale),
             detail="run:N",
@@ -154,7 +154,7 @@ def four_curves(curves: Sequence[Curve], verdicts: Sequence[Diagnosis]) -> TopLe
         trends.append({"run": name, **_trend(curve)})
     scale = alt.Scale(domain=scale_names, range=[REGIME_COLORS[verdict.regime] for _, verdict in chosen])
     encoding = (
-        alt.X("step:Q", title="update", scale=alt.Scale(nice=False)),
+        update_axis(),
         _loss_axis([curve for curve, _ in chosen]),
         alt.Color("run:N", title="learning rate", scale=scale, sort=scale_names, legend=alt.Legend(symbolOpacity=1)),
     )

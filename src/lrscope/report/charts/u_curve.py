@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
+from lrscope.report.charts.labels import log_shares, readable
 from lrscope.report.extract.study import wants_log_scale
 from lrscope.report.numbers import format_estimate, format_lr, format_number
 from lrscope.report.theme import TopLevelChart, batch_size_color, data, learning_rate_axis, log_axis
@@ -48,7 +50,8 @@ def loss_against_rate(
     top = highest * HEADROOM if log else highest + 0.06 * (highest - lowest)
     bottom = lowest * 0.72 if log else lowest - 0.12 * (highest - lowest)
     scale = alt.Scale(type="log" if log else "linear", domain=[bottom, top], nice=False)
-    y = alt.Y("loss:Q", title=metric, scale=scale, axis=log_axis(bottom, top) if log else alt.Axis(format="~g"))
+    axis = log_axis(bottom, top) if log else alt.Axis(format="~g") if finite else alt.Axis(values=[])
+    y = alt.Y("loss:Q", title=metric, scale=scale, axis=axis)
     rates = [point.lr for optimum in optima for point in optimum.curve]
     rates += [point.lr for optimum in optima for point in optimum.fitted]
     x = learning_rate_axis(low=min(rates, default=None), high=max(rates, default=None))
@@ -65,7 +68,7 @@ def loss_against_rate(
         points.transform_filter("datum.lost")
         .mark_point(shape="cross", angle=45, size=75, filled=True)
         .encode(tooltip=tip),
-        *_optimum_marks(optima, rates, x, y, color),
+        *_optimum_marks(optima, rates, (bottom, top), log, x, y, color),
     ]
     chart = alt.layer(*layers)
     return chart.properties(height=430) if small is None else chart.properties(height=190, title=small)
@@ -111,10 +114,19 @@ def _fit_rows(optima: Sequence[Optimum], bottom: float) -> list[dict[str, object
 
 
 def _optimum_marks(
-    optima: Sequence[Optimum], rates: Sequence[float], x: alt.X, y: alt.Y, color: alt.Color
+    optima: Sequence[Optimum],
+    rates: Sequence[float],
+    heights: tuple[float, float],
+    log: bool,
+    x: alt.X,
+    y: alt.Y,
+    color: alt.Color,
 ) -> list[alt.Chart]:
-    """The optima with their intervals; an open end goes as far as the rates that are drawn."""
-    rows = [
+    """The optima with their intervals; an open end goes as far as the rates that are drawn.
+
+    Where labels would lie on each other, that of the lowest loss stands.
+    """
+    rows: list[dict[str, Any]] = [
         {
             **_line(optimum), "lr": lr.value,
             "low": lr.low or min(lr.value, *rates), "high": lr.high or max(lr.value, *rates),
@@ -124,6 +136,8 @@ def _optimum_marks(
         for optimum in optima
         if (lr := optimum.optimal_lr) is not None and (loss := optimum.expected_loss) is not None
     ]  # fmt: skip
+    for row, stands in zip(rows, _labelled(rows, rates, heights, log), strict=True):
+        row["text"] = row["text"] if stands else ""
     base = alt.Chart(data(rows))
     interval = base.encode(alt.X("low:Q", scale=x["scale"]), alt.X2("high:Q"), y, color)
     centre = base.encode(x, y)
@@ -133,3 +147,19 @@ def _optimum_marks(
         centre.mark_point(shape="diamond", size=190, style="halo").encode(color, tooltip=tip),
         centre.mark_text(style="label", dy=20, fontWeight=700).encode(text="text:N"),
     ]
+
+
+def _labelled(
+    rows: Sequence[dict[str, Any]], rates: Sequence[float], heights: tuple[float, float], log: bool
+) -> list[bool]:
+    everything = [*rates, *(row["lr"] for row in rows)]
+    if not rows or min(everything) == max(everything):
+        return [True] * len(rows)
+    across = log_shares([row["lr"] for row in rows], min(everything), max(everything))
+    bottom, top = heights
+    if log:
+        up = log_shares([max(row["loss"], bottom) for row in rows], bottom, top)
+    else:
+        up = [(row["loss"] - bottom) / (top - bottom) for row in rows]
+    best = sorted(range(len(rows)), key=lambda index: float(rows[index]["loss"]))
+    return readable(list(zip(across, up, strict=True)), first=best)

@@ -11,7 +11,7 @@ from lrscope.report.markup import Cell, CellValue, Fact, lr_cell
 from lrscope.report.numbers import format_interval, format_lr, format_number
 from lrscope.report.page import Page
 from lrscope.report.sections.words import METRICS, STATUS, listed, times
-from lrscope.report.theme import CATEGORY_COLORS
+from lrscope.report.theme import order_colors
 from lrscope.study.result import Optimum, Recommendation, StudyResult
 
 
@@ -30,7 +30,7 @@ def add_answer(page: Page, result: StudyResult) -> None:
             "Crosses at the top edge: runs that diverged or ended above where they began.",
         )
     columns = ["batch size", "best learning rate", f"expected {metric}", "status", "runs", "full-run equivalents"]
-    section.table(columns, [_optimum_row(optimum, k) for k, optimum in enumerate(optima)])
+    section.table(columns, [_optimum_row(*row) for row in zip(optima, order_colors(len(optima)), strict=True)])
     section.bullets(
         [
             f"Batch size {optimum.batch_size}: {optimum.advice}"
@@ -116,11 +116,9 @@ def _gain(choice: Recommendation, metric: str) -> Fact:
     return Fact(label=label, value=f"{format_number(choice.gain.value)} lower", note=words, tone="good")
 
 
-def _optimum_row(optimum: Optimum, index: int) -> list[CellValue]:
+def _optimum_row(optimum: Optimum, color: str) -> list[CellValue]:
     return [
-        Cell(
-            text=str(optimum.batch_size), sort=optimum.batch_size, swatch=CATEGORY_COLORS[index % len(CATEGORY_COLORS)]
-        ),
+        Cell(text=str(optimum.batch_size), sort=optimum.batch_size, swatch=color),
         lr_cell(optimum.optimal_lr),
         optimum.expected_loss,
         STATUS.get(optimum.status, optimum.status),

@@ -125,7 +125,7 @@ def _parallelism(comparison: BatchComparison) -> str:
     if cost.bend < min(sizes) / 4:
         return f"{parts}: at batch size {min(sizes)} the hardware is full already, larger batches save nothing."
     return (
-        f"{parts}: the throughput bends at batch size {cost.bend:.2g}, where half of the most, "
+        f"{parts}: the throughput bends at batch size {round(cost.bend):,}, where half of the most, "
         f"{format_number(float(most), 2)} examples a second, is reached."
     )
 

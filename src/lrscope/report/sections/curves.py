@@ -62,7 +62,8 @@ def add_four_regimes(page: Page, result: StudyResult) -> None:
     size, steps = curves[0].batch_size, curves[0].total_steps
     longest = max(item.trial.total_steps for item in result.trials if item.trial.batch_size == size)
     named = [f"{curve.regime.replace('_', ' ')} ({format_lr(curve.lr)})" for curve in curves]
-    section = page.section("The four curves", answer=f"At batch size {size}: {listed(named)}.")
+    hurried = "" if steps == longest else f", in short runs of {steps} updates"
+    section = page.section("The four curves", answer=f"At batch size {size}{hurried}: {listed(named)}.")
     short = "" if steps == longest else f"Short runs: the whole schedule in {steps} updates instead of {longest:,}. "
     section.chart(
         four_regimes(curves),
