@@ -86,3 +86,9 @@ def test_known_shapes() -> None:
 def test_refuses_a_tangent_that_goes_nowhere() -> None:
     with pytest.raises(InvalidInput, match=r"^The 'lower' parameter of TanhDecay must be below upper, 1\. Got 2\.0\.$"):
         TanhDecay(5, lower=2.0, upper=1.0)
+
+
+def test_a_decay_that_goes_on_past_its_end_is_never_below_zero() -> None:
+    for shape in SHAPES:
+        cooldown = Cooldown(3, end_at="total", past_end="continue", shape_name=shape)
+        assert (cooldown(np.arange(12)) >= 0).all(), shape

@@ -214,7 +214,7 @@ class Cooldown(Decay):
             case "square":
                 return maximum(1.0 - p * p, 0.0)
             case "exponential":
-                return (exponential(0.01, p) - 0.01) / 0.99
+                return maximum((exponential(0.01, p) - 0.01) / 0.99, 0.0)
             case "cosine":
                 return 0.5 * (1.0 + cos(math.pi * p))
             case "mirror_cosine":

@@ -73,7 +73,7 @@ def extend(schedule: Schedule, total_steps: int, policy: Policy = "hold", *, at:
             raise InvalidInput(f"The '{name}' of extend must be an int from {low:g} to 2^53. Got {value!r}.")
     done, total = int(done), int(total_steps)
     level = schedule(max(done - 1, 0))
-    if policy == "stretch" and done >= (length if length is not None else 0) > 0:
+    if policy == "stretch" and length is not None and done >= length:
         policy = "hold"  # nothing is left to stretch
     match policy:
         case "hold":
