@@ -104,6 +104,11 @@ class Truth:
             at = float(np.mean([loss if math.isfinite(loss) else self.initial for loss in losses]))
         return (min(at, self.initial) - best) / (self.initial - best)
 
+    def loss_of(self, regret: float) -> float:
+        """The mean loss of a choice of such a regret."""
+        best = float(self.mean.min())
+        return best + regret * (self.initial - best)
+
 
 def read_truths(name: str, metric: str) -> dict[int, Truth]:
     """Batch size -> its dense grid."""

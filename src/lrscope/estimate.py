@@ -9,6 +9,8 @@ from lrscope.errors import InvalidInput
 
 COVERAGE = 0.80
 """The probability that every interval of lrscope is meant to hold the truth with: a central 80 % interval."""
+QUANTILES = (0.1, 0.5, 0.9)
+"""The quantiles that are such an interval's low end, its middle and its high end."""
 
 HALF_WIDTH = 1.2815515655446004
 """Half the width of such an interval of a normal distribution, in standard deviations."""

@@ -88,7 +88,7 @@ def test_a_metric_to_maximize_mirrors_the_loss_and_keeps_its_units(scale, tmp_pa
     assert high["maximize"]
     for one, other in zip(low["optima"], high["groups"][0]["optima"], strict=True):
         assert other["optimal_lr"]["value"] == pytest.approx(one["optimal_lr"]["value"], rel=1e-3)
-        assert other["expected_loss"]["value"] == pytest.approx(3 - one["expected_loss"]["value"], abs=1e-3)
+        assert other["expected_loss"]["value"] == pytest.approx(3 - one["expected_loss"]["value"], abs=5e-3)
         assert other["expected_loss"]["low"] <= other["expected_loss"]["value"] <= other["expected_loss"]["high"]
 
 

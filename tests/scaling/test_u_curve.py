@@ -127,16 +127,51 @@ def test_all_diverged(loss):
     assert np.isnan(fitted(0.1))
 
 
-def test_pure_noise_is_not_found_narrowly():
-    rng = np.random.default_rng(0)
-    lr = np.repeat(2.0 ** np.arange(-8, 0), 3)
-    widths = []
-    for _ in range(10):
-        fitted = fit_u_curve(lr, 1.0 + 0.01 * rng.standard_normal(lr.size))
-        best = fitted.optimal_lr
-        narrow = fitted.status == "found" and math.log2(best.high / best.low) < 1.0
-        widths.append(narrow)
-    assert sum(widths) <= 2
+@pytest.mark.parametrize("rates", [5, 8, 15])
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("initial_loss", [None, 1.0, 5.0])
+def test_pure_noise_is_not_found(rates, seeds, initial_loss):
+    rng = np.random.default_rng(rates)
+    lr, seed = np.repeat(2.0 ** np.arange(-rates, 0), seeds), np.tile(np.arange(seeds), rates)
+    fits = [
+        fit_u_curve(lr, 1.0 + 0.01 * rng.standard_normal(lr.size), initial_loss=initial_loss, seed=seed)
+        for _ in range(20)
+    ]
+    assert sum(fitted.status == "inconclusive" for fitted in fits) >= 12
+    assert sum(fitted.status == "found" for fitted in fits) <= 8
+    assert any("noise" in fitted.advice for fitted in fits)
+
+
+def test_losses_that_nothing_was_gained_in_have_no_cliff():
+    fitted = fit_u_curve([0.01, 0.1, 1.0], [2.3, 2.3, 2.3], initial_loss=2.3)
+    assert (fitted.status, fitted.failed_lr) == ("inconclusive", None)
+    assert fitted.advice.startswith("The losses do not differ")
+
+
+@pytest.mark.parametrize("losses", [[2.1, 0.5, math.nan], [0.5, 0.5, math.nan]])
+def test_an_end_is_never_the_value_itself(losses):
+    optimum = fit_u_curve([0.01, 0.1, 0.1], losses, initial_loss=2.3, seed=[0, 0, 1]).optimal_lr
+    assert optimum.value not in (optimum.low, optimum.high)
+
+
+def test_the_expected_loss_is_that_of_runs_at_the_optimum_and_of_any_seed():
+    lr = 2.0 ** np.arange(-8, -1)
+    fitted = fit_u_curve(lr, u(lr, 2.0**-4.4, curvature=0.02, bottom=0.01), initial_loss=2.3)
+    expected, (low, high) = fitted.expected_loss, fitted.interval(fitted.optimal_lr.value)
+    assert expected.value == pytest.approx(0.01, abs=0.005)
+    assert 0 < expected.low < low[0]  # one seed says little of another
+    assert high[0] < expected.high < 0.06
+    elsewhere = fitted.expected_loss_at(2.0**-2.4)
+    assert elsewhere.value == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.mark.parametrize("losses", [(0.002, 0.001), (0.9, 0.02), (1.0, 0.3, 0.01), (0.5, 0.001, 0.0004, 0.0005)])
+def test_a_positive_loss_is_expected_to_be_positive(losses):
+    lr = 2.0 ** np.arange(-8.0, -8.0 + len(losses))
+    expected = fit_u_curve(lr, losses, initial_loss=2.3).expected_loss
+    assert 0 < expected.low < expected.value < expected.high
+    shifted = fit_u_curve(lr, np.array(losses) - 5, initial_loss=-2.7).expected_loss
+    assert shifted.low + 5 < expected.low  # which a loss that may be negative is not held to
 
 
 def test_intervals_hold_on_noisy_planted_curves():
@@ -156,8 +191,9 @@ def test_what_a_seed_adds_everywhere_is_taken_out():
     seed = np.tile([0, 1, 2], 5)
     loss = u(lr, 0.5) + np.array([0.0, 0.3, -0.3])[seed]
     with_seeds, without = fit_u_curve(lr, loss, seed=seed), fit_u_curve(lr, loss)
-    width = [math.log2(fit.optimal_lr.high / fit.optimal_lr.low) for fit in (with_seeds, without)]
-    assert width[0] < width[1]
+    assert with_seeds.status == "found"
+    assert without.status == "inconclusive"  # the seeds differ by more than the rates do
+    assert math.log2(with_seeds.optimal_lr.high / with_seeds.optimal_lr.low) < 2
 
 
 @pytest.mark.parametrize(

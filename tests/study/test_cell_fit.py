@@ -73,3 +73,35 @@ def test_one_lucky_seed_does_not_make_a_rate_good():
 def test_all_diverged_has_no_rate(losses):
     choice = judge(fitted([-3.0, -2.0, -1.0], losses), space())
     assert (choice.status, choice.optimal_lr) == ("all_diverged", None)
+
+
+def test_the_loss_expected_is_that_of_the_choice():
+    curve = fitted([-6.0, -5.0, -4.0, -3.0], [0.40, 0.32, 0.30, 0.41])
+    choice = judge(curve, space())
+    assert choice.expected_loss == curve.expected_loss_at(choice.optimal_lr.value)
+    assert choice.expected_loss.high - choice.expected_loss.low > 0.01  # another seed differs by half a percent
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-4, 0.01])
+def test_a_task_that_learns_nothing_has_no_optimum(noise):
+    losses = 2.3 + noise * np.random.default_rng(0).standard_normal(8)
+    choice = judge(fitted(np.arange(-9.0, -1.0), losses), space())
+    assert choice.status == "inconclusive"
+    assert (choice.optimal_lr.low, choice.optimal_lr.high) == (None, None)
+    if noise:
+        assert "No learning rate lowered the loss" in choice.advice
+
+
+def test_rates_that_do_equally_well_are_said_to_and_have_no_narrow_interval():
+    losses = 0.3 + 0.001 * np.array([0.3, -1.0, 0.8, -0.4, 0.6, -0.9, 0.9, -0.2])
+    choice = judge(fitted(np.arange(-9.0, -1.0), losses), space())
+    assert (choice.status, choice.optimal_lr.low, choice.optimal_lr.high) == ("found", None, None)
+    assert "none is better" in choice.advice
+
+
+@given(st.lists(st.floats(0.1, 2.4), min_size=2, max_size=6), st.integers(0, 6))
+@settings(max_examples=60, deadline=None)
+def test_an_end_is_never_the_choice_itself(losses, failing):
+    shown = [math.inf if index == failing else loss for index, loss in enumerate(losses)]
+    choice = judge(fitted(np.arange(-7.0, -7.0 + len(losses)), shown), space()).optimal_lr
+    assert choice.value not in (choice.low, choice.high)

@@ -38,8 +38,9 @@ def failed_runs(
     x: Floats, loss: Floats, best: float, best_loss: float, initial_loss: float | None
 ) -> NDArray[np.bool_]:
     """Which runs at the best rate, x = `best`, and above failed: not finite, or much of their progress is gone."""
-    limit = np.inf if initial_loss is None else best_loss + COLLAPSE * max(initial_loss - best_loss, 0.0)
-    failed: NDArray[np.bool_] = (x >= best - 1e-6) & ~(loss < limit)
+    gained = initial_loss is not None and initial_loss > best_loss  # where no run gained anything, none lost it
+    limit = best_loss + COLLAPSE * (initial_loss - best_loss) if gained and initial_loss is not None else np.inf
+    failed: NDArray[np.bool_] = (x >= best - 1e-6) & ~(np.isfinite(loss) & (loss < limit))
     return failed
 
 

@@ -9,25 +9,23 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lrscope.estimate import Estimate
-from lrscope.scaling.cliff import SAFE_OCTAVES, Cliff, failed_runs, find_cliff
+from lrscope.estimate import QUANTILES, Estimate
+from lrscope.scaling.cliff import Cliff, failed_runs, find_cliff
+from lrscope.scaling.mean_loss import estimate_mean_loss
 from lrscope.scaling.posterior import CurvePosterior, CurvePrior, Floats, sample_posterior
 from lrscope.scaling.sweep import gather_sweep
-
-Status = Literal["found", "edge", "inconclusive", "all_diverged"]
+from lrscope.scaling.valley import DOUBT, valley_doubt
+from lrscope.scaling.verdict import Status, all_diverged, judge_curve, optima
 
 DRAWS = 1000
-QUANTILES = (0.1, 0.5, 0.9)
 LEAST_SHARE = 0.005  # of the gain: what two points that happen to lie level may still hide an octave away
-WIDEST_OCTAVES = 3.0  # an 80 % interval wider than this is not called found
-EDGE_SHARE = 0.3  # the chance of an optimum beyond the best run, at the end of the tested rates, that makes an edge
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UCurve:
     """A fitted loss-against-learning-rate curve; calling it gives the fitted loss at a learning rate.
 
-    `optimal_lr` and `expected_loss` (the mean loss of a run at the optimum) carry central 80 % intervals; an edge or an
+    `optimal_lr` and `expected_loss` (the mean loss of runs at that rate) carry central 80 % intervals; an edge or an
     inconclusive curve keeps its best guess, with an end that the runs leave open as None; all diverged has None.
     `lr`, `loss`, `runs` are the means of the finite runs by rate; `diverged_lr` the rates at which every run diverged.
     `failed_lr` is the lowest rate, at or above the best, at which a run failed: diverged, or lost much of its progress.
@@ -36,7 +34,6 @@ class UCurve:
 
     status: Status
     optimal_lr: Estimate | None
-    expected_loss: Estimate | None
     edge: Literal["low", "high"] | None
     advice: str
     lr: Floats
@@ -69,7 +66,21 @@ class UCurve:
     @property
     def optimal_lr_samples(self) -> Floats:
         """Equally likely values of the optimal learning rate, (1000,); empty where nothing was fitted."""
-        return np.empty(0) if self.posterior is None else np.exp2(_minima(self.posterior, self.cliff))
+        return np.empty(0) if self.posterior is None else np.exp2(optima(self.posterior, self.cliff))
+
+    @property
+    def expected_loss(self) -> Estimate | None:
+        """The mean loss of runs at the optimum; None where every run diverged."""
+        return None if self.optimal_lr is None else self.expected_loss_at(self.optimal_lr.value)
+
+    def expected_loss_at(self, lr: float) -> Estimate:
+        """The mean loss of runs at `lr`, of any seed; where nothing was fitted, the lowest loss with open ends."""
+        least = float(self.loss.min()) if self.loss.size else math.inf
+        if self.posterior is None:
+            return Estimate(least, None, None)
+        start = float(self.loss.max()) if self.initial_loss is None else self.initial_loss
+        runs = float(self.runs[np.argmin(np.abs(np.log(self.lr / lr)))])
+        return estimate_mean_loss(self.posterior, math.log2(lr), runs=runs, gain=start - least, least=least)
 
     def expected_regret(self, lr: ArrayLike, initial_loss: float | None = None) -> Floats:
         """The expected regret of choosing `lr`: the mean over equally likely curves of
@@ -129,7 +140,7 @@ def fit_u_curve(
     sweep = gather_sweep(lr, loss, initial_loss=initial_loss, seed=seed)
     posterior, cliff, upper = None, None, None
     if sweep.lr.size == 0:
-        verdict = _all_diverged(float(sweep.diverged_lr[0]))
+        verdict = all_diverged(float(sweep.diverged_lr[0]))
     else:
         rng = np.random.default_rng(random_seed)
         x, y, runs = np.log2(sweep.lr), sweep.loss, sweep.runs
@@ -155,11 +166,14 @@ def fit_u_curve(
                 prior=prior,
                 least_scale=LEAST_SHARE * (initial_loss - float(y.min())) if initial_loss and x.size == 2 else 0.0,
             )
-        verdict = _judge(x, y, upper, posterior, cliff)
+        ended = np.isfinite(losses)
+        kept = np.minimum(losses[ended], math.inf if initial_loss is None else initial_loss)
+        seeds = None if seed is None else np.asarray(seed).ravel()[ended]
+        valley = posterior is None or valley_doubt(each[ended], kept, seeds) <= DOUBT
+        verdict = judge_curve(x, y, upper, posterior, cliff, valley)
     return UCurve(
         status=verdict.status,
         optimal_lr=verdict.optimal_lr,
-        expected_loss=verdict.expected_loss,
         edge=verdict.edge,
         advice=verdict.advice,
         lr=sweep.lr,
@@ -173,76 +187,3 @@ def fit_u_curve(
         cliff=cliff,
         failed_lr=upper,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Verdict:
-    status: Status
-    optimal_lr: Estimate | None
-    expected_loss: Estimate | None
-    edge: Literal["low", "high"] | None
-    advice: str
-    next_lrs: tuple[float, ...] = ()
-
-
-def _all_diverged(lowest: float) -> _Verdict:
-    tries = tuple(lowest / 4.0**power for power in (1, 2, 3))
-    advice = f"Every run diverged, down to {lowest:.3g}: run {_listed(tries)}."
-    return _Verdict(
-        status="all_diverged", optimal_lr=None, expected_loss=None, edge=None, advice=advice, next_lrs=tries
-    )
-
-
-def _minima(posterior: CurvePosterior, cliff: Cliff | None) -> Floats:
-    """Equally likely optima, log₂ η: the minima of the curves, kept clear of the cliff."""
-    return posterior.minimum if cliff is None else np.minimum(posterior.minimum, cliff.places - SAFE_OCTAVES)
-
-
-def _judge(
-    x: Floats, y: Floats, upper: float | None, posterior: CurvePosterior | None, cliff: Cliff | None
-) -> _Verdict:
-    best = int(np.argmin(y))
-    best_lr, best_loss = float(np.exp2(x[best])), float(y[best])
-    if posterior is None:
-        ceiling = upper
-        tries = (best_lr / 4, best_lr * 4 if ceiling is None else math.sqrt(best_lr * ceiling))
-        what = "One learning rate" if x.size == 1 else "The losses do not differ: they"
-        return _Verdict(
-            status="inconclusive", edge=None, next_lrs=tries,
-            optimal_lr=Estimate(best_lr, None, ceiling), expected_loss=Estimate(best_loss, None, None),
-            advice=f"{what} cannot show where the optimum is: run {_listed(tries)}.",
-        )  # fmt: skip
-    minima = _minima(posterior, cliff)
-    low, middle, high = np.quantile(minima, QUANTILES)
-    losses = np.quantile(posterior.bottom, QUANTILES)
-    bottom = Estimate(losses[1], losses[0], losses[2])
-    below, beyond = float(np.mean(minima < x[0])), float(np.mean(minima > x[-1]))
-    if below > EDGE_SHARE and best <= 1 and below >= beyond:
-        return _edge(x, "low", Estimate(np.exp2(min(middle, x[0])), None, np.exp2(max(high, x[0]))), bottom)
-    if beyond > EDGE_SHARE and upper is None and best >= x.size - 2:
-        return _edge(x, "high", Estimate(np.exp2(max(middle, x[-1])), np.exp2(min(low, x[-1])), None), bottom)
-    optimum = Estimate(np.exp2(middle), np.exp2(low), np.exp2(high))
-    if high - low > WIDEST_OCTAVES or x.size < 2:
-        tries = (float(np.exp2((low + middle) / 2)), float(np.exp2((middle + high) / 2)))
-        return _Verdict(
-            status="inconclusive", optimal_lr=optimum, expected_loss=bottom, edge=None, next_lrs=tries,
-            advice=f"The optimum is open between {optimum.low:.3g} and {optimum.high:.3g}: run {_listed(tries)}.",
-        )  # fmt: skip
-    advice = f"The optimum is {optimum.value:.3g} (80 %: {optimum.low:.3g} to {optimum.high:.3g})."
-    return _Verdict(status="found", optimal_lr=optimum, expected_loss=bottom, edge=None, advice=advice)
-
-
-def _edge(x: Floats, side: Literal["low", "high"], optimum: Estimate, bottom: Estimate) -> _Verdict:
-    end = float(np.exp2(x[0] if side == "low" else x[-1]))
-    tries = tuple(end * (0.5 if side == "low" else 2.0) ** power for power in (1, 2))
-    where = "at or below" if side == "low" else "at or above"
-    return _Verdict(
-        status="edge", optimal_lr=optimum, expected_loss=bottom, edge=side, next_lrs=tries,
-        advice=f"The optimum is {where} {end:.3g}, the {'lowest' if side == 'low' else 'highest'} rate tried: "
-        f"run {_listed(tries)}.",
-    )  # fmt: skip
-
-
-def _listed(rates: tuple[float, ...]) -> str:
-    words = [f"{rate:.3g}" for rate in rates]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -124,7 +124,7 @@ def _read_fit(fitted: UCurve, space: SearchSpace) -> _Found:
     return _Found(
         status=choice.status,
         optimal_lr=choice.optimal_lr,
-        expected_loss=fitted.expected_loss,
+        expected_loss=choice.expected_loss,
         expected_regret=choice.expected_regret,
         drawn=drawn,
         advice=choice.advice,

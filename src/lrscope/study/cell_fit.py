@@ -9,24 +9,31 @@ from functools import lru_cache
 
 import numpy as np
 
-from lrscope.estimate import Estimate
+from lrscope.estimate import QUANTILES, Estimate
 from lrscope.scaling.posterior import CurvePrior, Floats
-from lrscope.scaling.u_curve import QUANTILES, Status, UCurve, fit_u_curve
+from lrscope.scaling.u_curve import UCurve, fit_u_curve
+from lrscope.scaling.verdict import Status
 from lrscope.study.placement import expect
 from lrscope.study.space import Cell, Observation, SearchSpace
 
 BELOW = 2**0.5  # how far below the rates tried a choice may lie: less is lost there than above them
 STRAY = 0.45  # octaves
 DOUBTFUL = 3.0  # times the tolerance: a choice expected to lose more is not called found
+NEAREST = 0.25  # octaves: no end of an interval lies nearer to the choice
+NOTHING = 0.01  # of the initial loss: a smaller gain is none
 LEARNED_NOTHING = 0.05  # a run that made less than this share of the best run's progress
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What a fitted cell comes to: the rate chosen, the interval of the optimum, and what the choice may lose."""
+    """What a fitted cell comes to: the rate chosen, the interval of the optimum, and what the choice may lose.
+
+    `expected_loss` is the mean loss over seeds that runs at the chosen rate are expected to end at.
+    """
 
     status: Status
     optimal_lr: Estimate | None
+    expected_loss: Estimate | None
     expected_regret: float | None
     advice: str
 
@@ -126,29 +133,47 @@ def judge(fitted: UCurve, space: SearchSpace) -> Choice:
     choice, best, regret = choose_lr(fitted), fitted.optimal_lr, expected_regret(fitted)
     status, advice = fitted.status, fitted.advice
     if choice is None or best is None:
-        return Choice(status=status, optimal_lr=None, expected_regret=None, advice=advice)
-    low, high = _interval(fitted) if fitted.posterior is not None else (best.low, best.high)
+        return Choice(status=status, optimal_lr=None, expected_loss=None, expected_regret=None, advice=advice)
+    low, high = _interval(fitted)
     at_end = min(choice / space.lr_low, space.lr_high / choice) < 2**0.25
-    if status == "edge" and (at_end or regret > space.tolerance):
+    if _nothing_gained(fitted):
+        status, low, high = "inconclusive", None, None
+        advice = f"No learning rate lowered the loss by {NOTHING:.0%}: look at the task, or go wider with --lr."
+    elif status == "edge" and (at_end or regret > space.tolerance):
         low, high = (None, high) if fitted.edge == "low" else (low, None)
     elif status != "found" and fitted.posterior is not None and regret <= space.tolerance:
         status = "found"
     elif status == "found" and regret > DOUBTFUL * space.tolerance:
         status = "inconclusive"
         advice = f"The choice {choice:.3g} is expected to lose {regret:.1%} of what training gains: allow more seeds."
-    low, high = None if low is None else min(low, choice), None if high is None else max(high, choice)
+    low = None if low is None else min(low, choice / 2**NEAREST)
+    high = None if high is None else max(high, choice * 2**NEAREST)
     if status == "found" and low is not None and high is not None:
         advice = f"The optimum is {choice:.3g} (80 %: {low:.3g} to {high:.3g})."
+    elif status == "found":
+        advice = f"Among these learning rates none is better than another beyond the noise: {choice:.3g} will do."
     return Choice(
         status=status,
         optimal_lr=Estimate(choice, low, high),
+        expected_loss=fitted.expected_loss_at(choice),
         expected_regret=regret if math.isfinite(regret) else None,
         advice=advice,
     )
 
 
-def _interval(fitted: UCurve) -> tuple[float, float]:
-    """The central 80 % interval of the optimum: of the fitted minima, which stray from the mean's over seeds."""
+def _nothing_gained(fitted: UCurve) -> bool:
+    start = fitted.initial_loss
+    return start is not None and bool(start - fitted.loss.min() <= NOTHING * abs(start))
+
+
+def _interval(fitted: UCurve) -> tuple[float | None, float | None]:
+    """The central 80 % interval of the optimum: of the fitted minima, which stray from the mean's over seeds.
+
+    Open where nothing was fitted, or where the losses show no valley that a minimum could be of.
+    """
+    best = fitted.optimal_lr
+    if best is None or fitted.posterior is None or (best.low is None and best.high is None):
+        return (None, None) if best is None else (best.low, best.high)
     octaves = np.log2(fitted.optimal_lr_samples)
     strays = STRAY * np.random.default_rng(0).standard_normal(octaves.size)
     low, _, high = np.exp2(np.quantile(octaves + strays, QUANTILES))

@@ -18,6 +18,7 @@ from lrscope.scaling.edge import best_octave, find_edge
 from lrscope.scaling.posterior import CurvePrior
 from lrscope.scaling.u_curve import UCurve
 from lrscope.study.cell_fit import (
+    NOTHING,
     choose_lr,
     distance,
     expected_regret,
@@ -46,7 +47,6 @@ ENOUGH_RUNS = 4  # after which twice the tolerance will do
 OVERFIT = 0.1  # the share of the gain that validation may lie above training before overfitting is looked for
 CLEAR_RISE = 1.5  # of the tolerance, above the noise: what a rate that is too low must lose where training overfits
 VALIDATION_BELOW = 0.5  # octaves: the optimum of the validation loss lies that of the training loss or below
-NOTHING = 0.01  # of the initial loss: a smaller gain is none
 HOPELESS = 0.03  # an expected regret above which more runs are made
 MOST_RUNS = 9
 MAX_RUNS = 6  # full runs of a cell
