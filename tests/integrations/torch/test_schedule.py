@@ -219,6 +219,19 @@ def test_each_group_may_have_its_own_schedule() -> None:
         ScheduledLR(optimizer, ["constant"] * 3)
 
 
+@pytest.mark.parametrize("schedules", [["constant", "linear"], "linear"])
+def test_groups_made_with_one_rate_tensor_get_one_each_where_they_differ(schedules: str | list[str]) -> None:
+    groups = [{"params": [nn.Parameter(torch.ones(1))]} for _ in range(2)]
+    optimizer = torch.optim.SGD(groups, lr=torch.tensor(1.0))
+    peaks = [1.0, 1.0] if isinstance(schedules, list) else [1.0, 0.5]
+    scheduler = ScheduledLR(optimizer, schedules, total_steps=5, peak_lr=peaks)
+    for step in range(5):
+        linear = 1 - step / 4
+        expected = [1.0, linear] if isinstance(schedules, list) else [linear, 0.5 * linear]
+        assert [group["lr"].item() for group in optimizer.param_groups] == pytest.approx(expected)
+        update(optimizer, scheduler)
+
+
 def test_tensor_rates_are_filled_in_place_and_nothing_is_recompiled() -> None:
     from torch._dynamo.testing import CompileCounter
 

@@ -165,6 +165,8 @@ class ScheduledLR(LRScheduler):
         """The readable twin of `step`: every group, every rider."""
         if len(self.optimizer.param_groups) != len(self.base_lrs):
             self._adopt_groups([])
+        if len(self._shares) > 1 or len(set(self.base_lrs)) > 1:
+            _unshare(self.optimizer)
         self.last_epoch = step
         for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
             if isinstance(group["lr"], Tensor):
@@ -191,6 +193,16 @@ class ScheduledLR(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._watch = UpdateWatch(self.optimizer, self._before_update)
+
+
+def _unshare(optimizer: Optimizer) -> None:
+    """Gives each param group a tensor of its own where they share the one that the optimizer was made with."""
+    seen: set[int] = set()
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            if id(group["lr"]) in seen:
+                group["lr"] = group["lr"].clone()
+            seen.add(id(group["lr"]))
 
 
 def _peaks_given(peak_lr: float | Sequence[float] | None, groups: int) -> list[float]:
