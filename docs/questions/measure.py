@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from pictures import against_batches, against_rates, curves, lines, spread, steps_against_batch
-from runs import Run, bench, octaves, sweep, train
+from runs import Outcome, Run, bench, octaves, sweep, train
 
 from lrscope.curves.curve import Curve
 from lrscope.diagnosis.advice import factor_text
@@ -254,9 +254,9 @@ def _range_test(seed: int, updates: int = 100) -> tuple[np.ndarray, np.ndarray]:
     return rates[: len(losses)], np.array(losses)
 
 
-def _updates_to(outcome: object, target: float, batch: int) -> int | None:
+def _updates_to(outcome: Outcome, target: float, batch: int) -> int | None:
     """The update at which the mean loss over the last 512 images first falls below the target."""
-    losses = np.array(outcome.losses)  # type: ignore[attr-defined]
+    losses = np.array(outcome.losses)
     window = max(1, 512 // batch)
     smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
     below = np.flatnonzero(smooth < target)

@@ -35,7 +35,6 @@ def test_no_run_learned() -> None:
 
 def test_runs_on_the_line_count_as_either() -> None:
     accepted = accepted_regimes(LR, LOSS, 2.3)
-    assert accepted[2] == accepted_regimes(LR, LOSS, 2.3)[2]
     assert accepted[2] == {"good", "low"}
     assert accepted[3] == {"good"}
     assert accepted[4] == {"high"}

@@ -17,7 +17,7 @@ from lrscope.study.live import LiveModel
 from lrscope.study.short_runs import ShortRun
 
 
-def test_a_bundled_task_by_reference(reference):
+def test_a_task_by_reference(reference):
     found = lrscope.find_lr(reference("regression"), batch_size=8, budget=3.0)
     assert found.batch_size == 8
     assert found.full_run_equivalents <= 3.0
