@@ -9,13 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrscope.errors import InvalidInput
-from lrscope.study.short_runs import LOWEST, SMALLEST_BATCH, Branch, Job, ShortRun, next_runs, search, short_run
+from lrscope.study.short_runs import (
+    LOWEST,
+    SMALLEST_BATCH,
+    Branch,
+    Job,
+    ShortRun,
+    next_runs,
+    read_branches,
+    search,
+    short_run,
+)
 
 
-def job(total_steps: int = 5000, budget: float = 0.3, batch_size: int = 64, usual: float = -5.0) -> Job:
+def job(
+    total_steps: int = 5000, budget: float = 0.3, batch_size: int = 64, usual: float = -5.0, normalised: bool = True
+) -> Job:
     return Job(
-        total_steps=total_steps, batch_size=batch_size, smallest_batch=SMALLEST_BATCH, budget=budget, usual=usual
-    )
+        total_steps=total_steps, batch_size=batch_size, smallest_batch=SMALLEST_BATCH, budget=budget, usual=usual,
+        normalised=normalised,
+    )  # fmt: skip
 
 
 def planted(best: float, cliff: float = 1.5, gain: float = 2.0):
@@ -57,6 +70,12 @@ def test_what_is_usual_weighs_less_the_more_is_seen():
     assert max(answers) - min(answers) < 1.5
     blind = [search(job(budget=1e-6, usual=usual), planted(-9.0))[1].suggestion for usual in (-9.0, -1.0)]
     assert math.log2(blind[1].value / blind[0].value) == pytest.approx(8.0, abs=0.05)
+
+
+def test_what_may_blow_up_later_is_kept_further_from_the_edge():
+    branches, reading = search(job(), planted(-5.0))
+    other = read_branches(job(normalised=False), branches).suggestion
+    assert math.log2(reading.suggestion.value / other.value) == pytest.approx(0.2, abs=0.1)
 
 
 def test_asks_for_nothing_twice_and_is_pure():

@@ -101,13 +101,14 @@ def find_lr(
     if total_steps < 1:
         raise InvalidInput(f"The 'total_steps' of find_lr must be an int >= 1. Got {total_steps}.")
     with LiveModel(job, optimizer, batches, loss, batch_loss) as live:
-        size = live.batch_size or 1
+        size, momentum = live.batch_size or 1, momentum_of(optimizer)
         wanted = Job(
             total_steps=total_steps,
             batch_size=size,
             smallest_batch=min(size, SMALLEST_BATCH) if live.can_cut else size,
             budget=budget,
-            usual=usual_octave(momentum_of(optimizer)),
+            usual=usual_octave(momentum),
+            normalised=momentum is None,
         )
         branches, reading = search(wanted, live.run)
     return _found(type(job).__name__, live.batch_size, wanted, branches, reading, started)
@@ -126,12 +127,14 @@ def _find_for_task(job: Task | str, batch_size: int | None, budget: float, seed:
     size = sizes[len(sizes) // 2] if batch_size is None else batch_size
     check_batch_sizes([size], "the option --batch-size")
     check_task(bench, size)
+    momentum = momentum_of(bench.make_optimizer(bench.make_model(seed), 1e-3))
     wanted = Job(
         total_steps=bench.task.total_steps(size, bench.train_examples),
         batch_size=size,
         smallest_batch=min(size, SMALLEST_BATCH),
         budget=budget,
-        usual=usual_octave(momentum_of(bench.make_optimizer(bench.make_model(seed), 1e-3))),
+        usual=usual_octave(momentum),
+        normalised=momentum is None,
     )
     engine = LoopEngine()
 
