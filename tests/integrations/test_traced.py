@@ -49,3 +49,14 @@ def test_a_schedule_that_refuses_its_end_is_compiled_up_to_it() -> None:
 def test_endless_cycles_are_refused_in_one_sentence() -> None:
     with pytest.raises(InvalidInput, match="changes too often to be compiled for 100,000 steps; give 'total_steps'"):
         fit_pieces(Cyclic(1), last_step=99_999)
+
+
+def test_a_decay_below_the_smallest_number_of_float32_ends_at_zero() -> None:
+    pieces = fit_pieces(parse_schedule("exponential(0.999)"), last_step=1_000_000)
+    assert len(pieces.starts) < 2000
+    assert pieces.evaluate(np.array([700_000, 1_000_000]), np, np.asarray).tolist() == [0.0, 0.0]
+
+
+def test_a_schedule_that_refuses_its_first_update_cannot_be_compiled() -> None:
+    with pytest.raises(InvalidInput, match="past the end of 'cosine"):
+        last_step_asked(parse_schedule("cosine(0, past_end=error)"), 10)

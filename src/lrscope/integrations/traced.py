@@ -65,7 +65,7 @@ def last_step_asked(schedule: Schedule, total_steps: int | None) -> int:
     try:
         schedule(last_step)
     except InvalidInput:
-        if schedule.length is None:
+        if schedule.length is None or schedule.length < 1:
             raise
         return int(schedule.length) - 1  # a compiled step cannot raise: it holds
     return last_step
@@ -113,11 +113,11 @@ def _fit_piece(
     """The cubic of the steps [start, stop), or None where no cubic is right."""
     length = stop - start
     if length == 1:
-        value = schedule(np.array([start]))[0]
+        value = _shares(schedule, np.array([start]))[0]
         return np.float32(1), np.array([value, 0, 0, 0], np.float32)
     inner = random.integers(start, stop, SAMPLES - 2) if length > SAMPLES else np.arange(start + 1, stop - 1)
     steps = np.unique(np.concatenate(([start], inner, [stop - 1])))
-    shares = schedule(steps)
+    shares = _shares(schedule, steps)
     scale = np.float32(1 / length)
     if np.all(shares == shares[0]):
         coefficients = np.array([shares[0], 0, 0, 0], np.float32)
@@ -128,9 +128,16 @@ def _fit_piece(
     if length > SAMPLES:
         every = length <= MOST_CHECKED
         steps = np.arange(start, stop) if every else random.integers(start, stop, MOST_CHECKED)
-        if not _is_right(coefficients, scale, steps - start, schedule(steps)):
+        if not _is_right(coefficients, scale, steps - start, _shares(schedule, steps)):
             return None
     return scale, coefficients
+
+
+def _shares(schedule: Schedule, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The shares at steps, (steps,); zero where float32 has no such small number."""
+    shares = schedule(steps)
+    shares[np.abs(shares) < np.finfo(np.float32).tiny] = 0.0
+    return shares
 
 
 def _least_relative_error(u: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float32]:
