@@ -19,12 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from lrscope.noise.noise_scale import (
-    NoiseScale,
-    RunningNoiseScale,
-    noise_scale_from_gradients,
-    noise_scale_from_pairs,
-)
+from lrscope.noise.noise_scale import NoiseScale
+from lrscope.noise.one_place import noise_scale_from_gradients
+from lrscope.noise.pairs import RunningNoiseScale, noise_scale_from_pairs
 
 DIMENSION = 30
 TRUTHS = (20.0, 200.0)

@@ -127,7 +127,7 @@ def test_optima_are_sorted_by_batch_size_then_schedule(run: Run, tmp_path: Path)
         ((f"{TINY}:regression", "--max-runs", "0"), "--max-runs must be >= 1. Got 0"),
         ((f"{TINY}:regression", "--workers", "0"), "--workers must be >= 1. Got 0"),
         ((f"{TINY}:regression", "--nonsense"), "No such option: --nonsense"),
-        ((), "Missing argument 'task'"),
+        ((), "Missing argument 'TASK'"),
     ],
     ids=lambda value: " ".join(map(str, value))[-40:] if isinstance(value, tuple) else "",
 )

@@ -47,6 +47,13 @@ def test_nan_and_infinity_in_json_lines(spelling: str, tmp_path: Path) -> None:
     assert not math.isfinite(curve.loss[1])
 
 
+def test_only_an_end_of_line_ends_a_json_line(tmp_path: Path) -> None:
+    rows = [{"step": k, "loss": 2.0 - k, "sample": "one\u2028two\x85three"} for k in range(2)]
+    curve = read_one(tmp_path / "log.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\r\n" for row in rows))
+    assert curve.loss.tolist() == [2.0, 1.0]
+    assert curve.notes == ()
+
+
 def test_a_diverged_cell_left_empty_is_nan(tmp_path: Path) -> None:
     curve = read_one(tmp_path / "log.csv", "step,loss,lr\n0,2.5,0.1\n1,2.0,0.1\n2,,0.1\n3,,0.1\n")
     np.testing.assert_array_equal(curve.loss, [2.5, 2.0, math.nan, math.nan])

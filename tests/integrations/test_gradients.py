@@ -15,7 +15,8 @@ from torch import nn
 from lrscope.errors import InvalidInput
 from lrscope.integrations.torch.gradients import AccumulationNoise, adam_preconditioner
 from lrscope.integrations.torch.per_example import measure_noise_here, per_example_gradients
-from lrscope.noise.noise_scale import noise_scale_from_gradients, noise_scale_from_pairs
+from lrscope.noise.one_place import noise_scale_from_gradients
+from lrscope.noise.pairs import noise_scale_from_pairs
 
 WORKER = Path(__file__).with_name("data_parallel_worker.py")
 

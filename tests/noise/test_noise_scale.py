@@ -8,14 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrscope.errors import InvalidInput
-from lrscope.noise.noise_scale import (
-    NoiseScale,
-    RunningNoiseScale,
-    noise_scale_from_gradients,
-    noise_scale_from_pairs,
-    noise_scale_from_products,
-    pool_noise_scales,
-)
+from lrscope.noise.noise_scale import NoiseScale, pool_noise_scales
+from lrscope.noise.one_place import noise_scale_from_gradients, noise_scale_from_products
+from lrscope.noise.pairs import RunningNoiseScale, noise_scale_from_pairs
 
 DIMENSION = 12
 SPECTRUM = 1.0 / np.arange(1, DIMENSION + 1)

@@ -138,7 +138,7 @@ def test_too_short_a_training_has_no_branches(tiny):
 def test_the_three_ways_agree_along_a_training_of_digits():
     """Per-example gradients, microbatches and whole batches at the weights of one place."""
     from lrscope.integrations.torch.gradients import AccumulationNoise
-    from lrscope.noise.noise_scale import noise_scale_from_gradients
+    from lrscope.noise.one_place import noise_scale_from_gradients
     from lrscope.study.load import load_file_task, resolve_reference
     from lrscope.tasks import BUNDLED
 

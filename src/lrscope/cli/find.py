@@ -11,7 +11,9 @@ from lrscope.cli.study import find_study
 
 
 def find(
-    task: Annotated[str, typer.Argument(help="A bundled task (see `lrscope tasks`) or path/to/file.py:function.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A bundled task (see `lrscope tasks`) or path/to/file.py:function.")
+    ],
     batch_size: Annotated[int | None, typer.Option(help="Default: the task's middle one.")] = None,
     budget: Annotated[float, typer.Option(help="What may be spent, in full runs.")] = 0.3,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 def forecast(
     log: Annotated[
-        list[Path], typer.Argument(help="Logs with learning rate and loss, of runs that differ in schedule.")
+        list[Path],
+        typer.Argument(metavar="LOG...", help="Logs with learning rate and loss, of runs that differ in schedule."),
     ],
     schedule: Annotated[str, typer.Option(help='The schedule to forecast, e.g. "warmup(5%) -> cosine".')],
     total_steps: Annotated[int | None, typer.Option(help="Updates of its run; default: the longest log's.")] = None,
     peak_lr: Annotated[float | None, typer.Option(help="Its peak learning rate; default: the logs' highest.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Learn from runs of this name (with *); repeatable.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Learn from runs of this name (with *); may be repeated.")
+    ] = None,
     held_out: Annotated[list[str] | None, typer.Option(help="Keep runs of this name out, and score them.")] = None,
     law: Annotated[str, typer.Option(help="multi_power, annealing, or both and their weighted mean.")] = "both",
     seed: Annotated[int, typer.Option(help="Seed of the fit's random starts.")] = 0,

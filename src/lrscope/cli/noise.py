@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def noise(
-    task: Annotated[str, typer.Argument(help="A bundled task (see `lrscope tasks`) or path/to/file.py:function.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A bundled task (see `lrscope tasks`) or path/to/file.py:function.")
+    ],
     batch_size: Annotated[int | None, typer.Option(help="Of the training; default: the task's middle one.")] = None,
     lr: Annotated[
         float | None, typer.Option(help="Its peak rate; default: the study's optimum, else the optimizer's default.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def refine(
-    log: Annotated[Path, typer.Argument(help="A training log with gradient norms.")],
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="A training log with gradient norms.")],
     run: Annotated[str | None, typer.Option(help="The run's name, where the log holds several.")] = None,
     optimizer: Annotated[str, typer.Option(help="auto, sgd (weights G^-2) or adam (G^-1).")] = "auto",
     window: Annotated[float, typer.Option(help="Share of the run that the running median spans.")] = 0.1,

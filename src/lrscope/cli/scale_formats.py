@@ -25,6 +25,7 @@ TAIL = 0.05  # the share of a curve's last steps whose mean is its final loss
 
 
 def read_columns(path: Path) -> Columns:
+    """The columns of a table, a study or a folder of logs. Raises InvalidInput where it is none of these."""
     if path.is_dir():
         if (path / "study.db").exists():
             return _from_study(path / "study.db")
@@ -68,6 +69,7 @@ def _text(path: Path) -> str:
 
 
 def read_csv(path: Path) -> Columns:
+    """The columns of a delimited text by the names in its head; lines that begin with # are passed over."""
     text = _text(path)
     if "\0" in text:
         raise InvalidInput(f"'{path}' is no text: a table must be CSV, TSV or Parquet.")

@@ -25,10 +25,12 @@ WIDE = 160
 
 
 def study(
-    task: Annotated[str, typer.Argument(help="A bundled task (see `lrscope tasks`) or path/to/file.py:function.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A bundled task (see `lrscope tasks`) or path/to/file.py:function.")
+    ],
     batch_sizes: Annotated[str | None, typer.Option(help="Comma-separated; default: the task's.")] = None,
     schedule: Annotated[
-        list[str] | None, typer.Option(help='A schedule, e.g. "warmup(5%) -> cosine"; repeat to compare.')
+        list[str] | None, typer.Option(help='A schedule, e.g. "warmup(5%) -> cosine"; may be repeated.')
     ] = None,
     lr: Annotated[str | None, typer.Option(metavar="LOW:HIGH", help="The range not to leave.")] = None,
     metric: Annotated[str | None, typer.Option(help="val_loss or train_loss.")] = None,

@@ -87,7 +87,7 @@ def parse_lines(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
 
 def read_jsonl(paths: Sequence[Path]) -> list[Record]:
     """The runs of a file of JSON lines."""
-    rows, notes = parse_lines(decoded(paths[0].read_bytes()).splitlines())
+    rows, notes = parse_lines(decoded(paths[0].read_bytes()).removesuffix("\n").split("\n"))
     if not rows:
         raise NotThisFormat("no line is a JSON object")
     return records_from_table(table_from_rows(rows), notes)

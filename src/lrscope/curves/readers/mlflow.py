@@ -88,14 +88,9 @@ def _record(label: str, metrics: Mapping[str, Points], settings: Mapping[str, ob
     roles, remarks = assign_roles({name: len(points) for name, points in metrics.items()})
     if "loss" not in roles:
         raise NotThisFormat("no metric is a loss")
-    series = {role: _series(metrics[name]) for role, name in roles.items()}
+    series = {role: Series.from_points(metrics[name]) for role, name in roles.items()}
     label = re.sub(r"/", "-", label)
     return Record(label=label, series=series, facts=facts_from(settings), notes=(*notes, *remarks))
-
-
-def _series(points: Points) -> Series:
-    step, value = np.array(points, dtype=np.float64).T
-    return Series(step=step, value=value)
 
 
 FOLDER = Reader(

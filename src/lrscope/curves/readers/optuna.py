@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lrscope.curves.readers import sqlite
 from lrscope.curves.readers.column import to_number
 from lrscope.curves.readers.csv import decoded
@@ -56,17 +54,12 @@ class _Studies:
         return [
             Record(
                 label=(f"{self.names.get(trial.study, 'study')}-" if several else "") + f"trial-{trial.number}",
-                series={"loss": _series(trial.values)},
+                series={"loss": Series.from_points(trial.values)},
                 facts=facts_from(trial.settings),
                 notes=(*notes, "the values that the trial reported are taken as the loss"),
             )
             for trial in losses
         ]
-
-
-def _series(points: Sequence[tuple[float, float]]) -> Series:
-    step, value = np.array(points, dtype=np.float64).T
-    return Series(step=step, value=value)
 
 
 def _parameter(value: Any, distribution: str) -> object:
@@ -113,7 +106,7 @@ def read_journal(paths: Sequence[Path]) -> list[Record]:
     studies = _Studies()
     numbers: dict[int, int] = {}
     bad = 0
-    for line in decoded(paths[0].read_bytes()).splitlines():
+    for line in decoded(paths[0].read_bytes()).split("\n"):
         try:
             operation = parse_json(line)
             _apply(operation, studies, numbers)

@@ -19,6 +19,12 @@ class Series:
     step: FloatArray
     value: FloatArray
 
+    @classmethod
+    def from_points(cls, points: Sequence[tuple[float, float]]) -> Series:
+        """The series of one or more (step, value)."""
+        step, value = np.array(points, dtype=np.float64).T
+        return cls(step=step, value=value)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:

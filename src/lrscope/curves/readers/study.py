@@ -22,15 +22,15 @@ def read_study(paths: Sequence[Path]) -> list[Record]:
     notes: list[str] = []
     with sqlite.opened(paths[0], {"fact", "trial", "chunk"}) as db:
         trials = list(sqlite.rows(db, f"SELECT id, {', '.join(_KEY)}, initial_val_loss FROM trial", notes))
-        chunks: dict[tuple[int, str], list[tuple[int, bytes]]] = {}
+        chunks: dict[int, dict[str, list[tuple[int, bytes]]]] = {}
         for trial, series, start, data in sqlite.rows(db, "SELECT trial, series, start, data FROM chunk", notes):
             if isinstance(data, bytes):
-                chunks.setdefault((trial, series), []).append((start, data))
+                chunks.setdefault(trial, {}).setdefault(series, []).append((start, data))
     records = []
     varying = [name for k, name in enumerate(_KEY, start=1) if len({row[k] for row in trials}) > 1]
     for number, *key, initial_val_loss in trials:
         values = dict(zip(_KEY, key, strict=True))
-        arrays = {name: _array(name, parts) for (trial, name), parts in chunks.items() if trial == number}
+        arrays = {name: _array(name, parts) for name, parts in chunks.get(number, {}).items()}
         if len(arrays.get("loss", ())):
             label = ",".join(_LABELS.get(n, n + "={}").format(values[n]).replace("/", "-") for n in varying)
             records.append(_record(label, values, arrays, initial_val_loss is not None, notes))

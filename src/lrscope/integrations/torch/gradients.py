@@ -23,7 +23,8 @@ import torch.distributed as dist
 from torch import nn
 
 from lrscope.errors import InvalidInput
-from lrscope.noise.noise_scale import NoiseScale, RunningNoiseScale
+from lrscope.noise.noise_scale import NoiseScale
+from lrscope.noise.pairs import RunningNoiseScale
 
 
 class AccumulationNoise:

@@ -13,7 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 
 from lrscope.errors import InvalidInput
-from lrscope.noise.noise_scale import MIN_GRADIENTS, NoiseScale, noise_scale_from_products
+from lrscope.noise.noise_scale import NoiseScale
+from lrscope.noise.one_place import MIN_GRADIENTS, noise_scale_from_products
 
 BatchLoss = Callable[[nn.Module, Any], torch.Tensor]
 GROUPS = 32
