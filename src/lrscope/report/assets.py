@@ -68,6 +68,7 @@ table.data { border-collapse:collapse; width:100%; font-size:14px; line-height:1
   font-size:13px;
   padding:9px 14px; box-shadow:inset 0 -1px var(--line); white-space:nowrap; vertical-align:bottom; z-index:1; }
 .data td { padding:7px 14px; border-top:1px solid var(--line); vertical-align:baseline; }
+@media (max-width:640px) { .data td:not(.number) { min-width:6.5em; } }
 .data tbody tr:first-child td { border-top:0; } .data .number { text-align:right; white-space:nowrap; }
 .scroll:has(.narrow) { width:fit-content; max-width:100%; min-width:min(520px,100%); }
 .data .number small { display:inline-block; min-width:9.5em; text-align:left; padding-left:3px; }

@@ -183,9 +183,15 @@ def order_colors(count: int) -> tuple[str, ...]:
     )
 
 
-def update_axis(field: str = "step:Q", title: str = "update") -> alt.X:
+def update_axis(title: str = "update") -> alt.X:
     """The x axis of a run's updates: few ticks, and no empty end."""
-    return alt.X(field, title=title, scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=10))
+    axis = alt.Axis(format="~s", tickCount=8, labelFlush=True)
+    return alt.X("step:Q", title=title, scale=alt.Scale(nice=False), axis=axis)
+
+
+def number_axis(**axis: Any) -> alt.Axis:
+    """A linear axis of decimals, never of powers of ten: d3's `g` writes a hundred as `1e+2`."""
+    return alt.Axis(**{"format": "~r", **axis})
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -19,6 +19,7 @@ from lrscope.report.theme import (
     learning_rate_axis,
     learning_rate_color,
     log_axis,
+    number_axis,
     update_axis,
 )
 
@@ -132,7 +133,7 @@ def _loss_axis(curves: Sequence[DrawnCurve]) -> alt.Y:
         "loss:Q",
         title="training loss (smoothed)",
         scale=scale,
-        axis=log_axis(bottom, top) if log else alt.Axis(format="~g"),
+        axis=log_axis(bottom, top) if log else number_axis(),
     )
 
 

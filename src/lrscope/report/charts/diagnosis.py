@@ -12,7 +12,7 @@ from lrscope.curves.curve import Curve
 from lrscope.diagnosis.diagnose import Diagnosis
 from lrscope.diagnosis.features import most_time
 from lrscope.diagnosis.shape import make_shape
-from lrscope.report.theme import REGIME_COLORS, TopLevelChart, data, update_axis
+from lrscope.report.theme import REGIME_COLORS, TopLevelChart, data, number_axis, update_axis
 
 POINTS = 120
 MARKS = {
@@ -47,7 +47,7 @@ def _loss_axis(curves: Sequence[Curve], title: str = "training loss") -> alt.Y:
     top = min(highest, start + 0.3 * (start - lowest)) if start > lowest else highest
     if 0 < lowest < 0.04 * top:
         scale = alt.Scale(type="log", domain=[lowest * 0.8, top * 1.1], clamp=True)
-        return alt.Y("loss:Q", title=title, scale=scale, axis=alt.Axis(format="~g", tickCount=5))
+        return alt.Y("loss:Q", title=title, scale=scale, axis=number_axis(tickCount=5))
     bottom = 0.0 if 0 <= lowest < 0.6 * top else lowest - 0.05 * (top - lowest)
     return alt.Y("loss:Q", title=title, scale=alt.Scale(domain=[bottom, top], clamp=True, nice=False))
 

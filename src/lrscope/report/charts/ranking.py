@@ -8,7 +8,7 @@ import altair as alt
 
 from lrscope.report.extract.schedules import RankedSchedule
 from lrscope.report.numbers import format_estimate
-from lrscope.report.theme import TopLevelChart, batch_size_color, data
+from lrscope.report.theme import TopLevelChart, batch_size_color, data, number_axis
 
 
 def ranking(rows: Sequence[RankedSchedule], metric: str) -> TopLevelChart:
@@ -28,7 +28,7 @@ def ranking(rows: Sequence[RankedSchedule], metric: str) -> TopLevelChart:
     sizes = [row.batch_size for row in rows]
     base = alt.Chart(data(table)).encode(y, batch_size_color(sizes), yOffset=alt.YOffset("batch_size:O"))
     title = f"{metric} at the schedule's own best learning rate"
-    x = alt.X("loss:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="~g", tickCount=6))
+    x = alt.X("loss:Q", title=title, scale=alt.Scale(zero=False), axis=number_axis(tickCount=6))
     return alt.layer(
         base.mark_rule(strokeWidth=6, opacity=0.4, strokeCap="round").encode(alt.X("low:Q"), alt.X2("high:Q")),
         base.mark_point(size=80).encode(

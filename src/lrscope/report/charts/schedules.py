@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from lrscope.report.theme import CATEGORY_COLORS, TopLevelChart, data
+from lrscope.report.theme import CATEGORY_COLORS, TopLevelChart, data, number_axis, update_axis
 from lrscope.schedules.bound import ConvexBound
 from lrscope.schedules.forecast import LossForecast, ScheduledRun
 from lrscope.schedules.refine import Refinement
@@ -17,6 +17,9 @@ FloatArray = NDArray[np.float64]
 
 POINTS = 400
 """Points that a drawn curve keeps."""
+
+LONG = 18
+"""The letters of a name from which a phone has no room for two beside each other."""
 
 
 def schedule_chart(
@@ -40,17 +43,16 @@ def schedule_chart(
         for name, values in zip(names, rates, strict=True)
         for i in corner_steps(values)
     ]
-    y = alt.Y(
-        "lr:Q", title="share of the peak rate" if peak_lr is None else "learning rate", scale=alt.Scale(zero=True)
-    )
-    base = alt.Chart(data(rows)).encode(step_axis())
+    title = "share of the peak rate" if peak_lr is None else "learning rate"
+    y = alt.Y("lr:Q", title=title, scale=alt.Scale(zero=True), axis=number_axis())
+    base = alt.Chart(data(rows)).encode(update_axis())
     tooltip = ["schedule:N", "step:Q", alt.Tooltip("lr:Q", format=".4g")]
     if len(names) == 1:
         band = base.mark_area(style="band", color=CATEGORY_COLORS[0]).encode(y)
         line = base.mark_line(color=CATEGORY_COLORS[0], strokeWidth=2.4).encode(y, tooltip=tooltip)
         return alt.layer(band, line).properties(title=names[0], height=height)
     lines = base.mark_line(strokeWidth=2.4, clip=True).encode(
-        y, alt.Color("schedule:N", title=None, sort=list(names), legend=top_legend()), tooltip=tooltip
+        y, alt.Color("schedule:N", title=None, sort=list(names), legend=top_legend(names)), tooltip=tooltip
     )
     return alt.layer(lines).properties(height=height)
 
@@ -67,16 +69,10 @@ def corner_steps(values: FloatArray) -> list[int]:
     return [int(step) for step in np.unique(np.concatenate([grid, sharpest, sharpest + 1, sharpest + 2]))]
 
 
-def step_axis(title: str = "update") -> alt.X:
-    """The x axis of updates."""
-    return alt.X(
-        "step:Q", title=title, scale=alt.Scale(nice=False), axis=alt.Axis(format="~s", tickCount=6, labelFlush=True)
-    )
-
-
-def top_legend() -> alt.Legend:
+def top_legend(names: Sequence[str]) -> alt.Legend:
     """A legend above the chart, one entry per line where the names are long."""
-    return alt.Legend(orient="top", direction="horizontal", labelLimit=340, columns=2, symbolType="stroke")
+    columns = 1 if max(map(len, names), default=0) > LONG else 2
+    return alt.Legend(orient="top", direction="horizontal", labelLimit=340, columns=columns, symbolType="stroke")
 
 
 def corner_legend() -> alt.Legend:
@@ -94,12 +90,12 @@ def refinement_chart(refinement: Refinement, logged_rates: FloatArray | None = N
     norms = [
         {"step": refinement.step[i], "norm": refinement.grad_norm[i], "smoothed": refinement.smoothed[i]} for i in keep
     ]
-    base = alt.Chart(data(norms)).encode(step_axis(""))
+    base = alt.Chart(data(norms)).encode(update_axis(""))
     y = alt.Y(
         "norm:Q",
         title="gradient norm",
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(tickCount=5, format="~g"),
+        axis=number_axis(tickCount=5),
     )
     logged = base.mark_line(color=CATEGORY_COLORS[8], strokeWidth=1, opacity=0.5).encode(y)
     smooth = base.mark_line(color=CATEGORY_COLORS[3], strokeWidth=2.4).encode(
@@ -114,7 +110,7 @@ def refinement_chart(refinement: Refinement, logged_rates: FloatArray | None = N
     )  # fmt: skip
     rates = (
         alt.Chart(data(rows)).mark_line(strokeWidth=2.4)
-        .encode(step_axis(), alt.Y("lr:Q", title="share of the peak rate"), color)
+        .encode(update_axis(), alt.Y("lr:Q", title="share of the peak rate"), color)
     )  # fmt: skip
     return alt.vconcat(
         alt.layer(logged, smooth).properties(height=150, width=680), rates.properties(height=240, width=680)
@@ -139,11 +135,11 @@ def bound_chart(names: Sequence[str], bounds: Sequence[ConvexBound]) -> TopLevel
         "lr:Q",
         title="peak rate, relative to the best for the first schedule",
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(values=[0.2, 0.5, 1, 2, 5], format="~g"),
+        axis=number_axis(values=[0.2, 0.5, 1, 2, 5]),
     )
     lowest = min(bound.value for bound in bounds) / bounds[0].value
     y = alt.Y("bound:Q", title="bound on the loss, relative", scale=alt.Scale(domain=[lowest - 0.3, 3.0], nice=False))
-    color = alt.Color("schedule:N", title=None, sort=list(names), legend=top_legend())
+    color = alt.Color("schedule:N", title=None, sort=list(names), legend=top_legend(names))
     lines = alt.Chart(data(rows)).mark_line(strokeWidth=2.2, clip=True).encode(x, y, color)
     dots = alt.Chart(data(best)).mark_point(size=110).encode(x, y, color)
     # The first label stands above its dot and the others below, so that close optima stay legible.
@@ -158,7 +154,9 @@ def forecast_chart(forecast: LossForecast, name: str, runs: Sequence[ScheduledRu
     """The forecast loss with its 80 % band, beside the runs that it was learnt from."""
     order = [*(run.name for run in runs), f"forecast: {name}"]
     colors = [CATEGORY_COLORS[1 + i % 7] for i in range(len(runs))] + [CATEGORY_COLORS[0]]
-    color = alt.Color("run:N", title=None, sort=order, legend=top_legend(), scale=alt.Scale(domain=order, range=colors))
+    color = alt.Color(
+        "run:N", title=None, sort=order, legend=top_legend(order), scale=alt.Scale(domain=order, range=colors)
+    )
     measured = [
         {"run": run.name, "step": run.step[i], "loss": run.loss[i]}
         for run in runs
@@ -178,14 +176,14 @@ def forecast_chart(forecast: LossForecast, name: str, runs: Sequence[ScheduledRu
     top = float(np.quantile(np.concatenate([run.loss for run in runs]), 0.93))
     bottom = min(float(forecast.low.min()), *(float(run.loss.min()) for run in runs))
     scale = alt.Scale(domain=[bottom - 0.04 * (top - bottom), top], nice=False)
-    base = alt.Chart(data(ahead)).encode(step_axis())
+    base = alt.Chart(data(ahead)).encode(update_axis())
     band = base.mark_area(color=CATEGORY_COLORS[0], style="band", clip=True).encode(
         alt.Y("low:Q", title="loss", scale=scale), alt.Y2("high:Q")
     )
     y = alt.Y("loss:Q", title="loss", scale=scale)
-    past = alt.Chart(data(measured)).mark_line(strokeWidth=1.6, opacity=0.85, clip=True).encode(step_axis(), y, color)
+    past = alt.Chart(data(measured)).mark_line(strokeWidth=1.6, opacity=0.85, clip=True).encode(update_axis(), y, color)
     line = base.mark_line(strokeWidth=3, clip=True).encode(y, color)
-    final = alt.Chart(data([{**ahead[-1], "text": f"{forecast.loss[-1]:.4g}"}])).encode(step_axis(), y)
+    final = alt.Chart(data([{**ahead[-1], "text": f"{forecast.loss[-1]:.4g}"}])).encode(update_axis(), y)
     mark = final.mark_point(color=CATEGORY_COLORS[0], size=90)
     text = final.mark_text(style="label", align="right", dy=16).encode(text="text:N")
     return alt.layer(band, past, line, mark, text).properties(height=380)

@@ -7,25 +7,28 @@ from collections.abc import Sequence
 import altair as alt
 
 from lrscope.report.charts.u_curve import loss_against_rate
-from lrscope.report.extract.sweep import StepsPoint, SweepGroup
+from lrscope.report.extract.sweep import StepsPoint, SweepGroup, short_title
 from lrscope.report.numbers import format_estimate, format_number
-from lrscope.report.theme import TopLevelChart, batch_size_axis, data, log_axis
+from lrscope.report.theme import TopLevelChart, batch_size_axis, data, log_axis, number_axis
 
 TITLE = "optimal peak learning rate"
 _LEGEND = alt.Legend(orient="top", direction="vertical", labelLimit=600, symbolOpacity=1, columns=2)
 
+_SHORT = "datum.value < 10000 ? format(datum.value, '.4~g') : replace(format(datum.value, '.3~s'), 'G', 'B')"
+
 
 def optima_by_group(groups: Sequence[SweepGroup]) -> TopLevelChart:
     """The optima of all groups against the batch size, a colour a group, each with the line of its best law."""
-    titles = [group.title for group in groups]
+    titles = [short_title(group.source.group) for group in groups]
     points = [
-        {"group": group.title, "batch_size": optimum.batch_size, "lr": lr.value, "low": lr.low or lr.value,
+        {"group": title, "batch_size": optimum.batch_size, "lr": lr.value, "low": lr.low or lr.value,
          "high": lr.high or lr.value, "optimum": format_estimate(lr, lr=True), "status": optimum.status}
-        for group in groups for optimum in group.found if (lr := optimum.optimal_lr) is not None
+        for title, group in zip(titles, groups, strict=True)
+        for optimum in group.found if (lr := optimum.optimal_lr) is not None
     ]  # fmt: skip
     lines = [
-        {"group": group.title, "batch_size": point.batch_size, "lr": point.lr}
-        for group in groups for point in group.line
+        {"group": title, "batch_size": point.batch_size, "lr": point.lr}
+        for title, group in zip(titles, groups, strict=True) for point in group.line
     ]  # fmt: skip
     known = [optimum for group in groups for optimum in group.found]
     rates = [optimum.optimal_lr.value for optimum in known if optimum.optimal_lr is not None]
@@ -36,7 +39,9 @@ def optima_by_group(groups: Sequence[SweepGroup]) -> TopLevelChart:
     y = alt.Y("lr:Q", title=TITLE, scale=scale, axis=axis)
     ranked = len(groups) > 9  # more than there are colours to tell apart: a ramp, in the order of the groups
     scheme = alt.Scale(domain=titles, scheme="viridis") if ranked else alt.Scale(domain=titles)
-    color = alt.Color("group:N", title=None, sort=titles, scale=scheme, legend=_LEGEND)
+    color = alt.Color(
+        "group:N", title=", ".join(groups[0].source.group) or None, sort=titles, scale=scheme, legend=_LEGEND
+    )
     marks = alt.Chart(data(points)).encode(x, color=color)
     return alt.layer(
         alt.Chart(data(lines)).mark_line(strokeWidth=1.8, opacity=0.7, clip=True).encode(x, y, color),
@@ -57,7 +62,7 @@ def optima_by_column(groups: Sequence[SweepGroup], column: str) -> TopLevelChart
     values = sorted({float(value) for group in groups if not isinstance(value := group.source.group[column], str)})
     log = values[0] > 0 and values[-1] > 4 * values[0]
     x = alt.X(
-        "at:Q", title=column, axis=alt.Axis(values=values, format=".4~g"),
+        "at:Q", title=column, axis=alt.Axis(values=values, labelExpr=_SHORT),
         scale=alt.Scale(type="log" if log else "linear", nice=False, zero=False, padding=18),
     )  # fmt: skip
     rates = [optimum.optimal_lr.value for group in groups for optimum in group.found if optimum.optimal_lr is not None]
@@ -78,7 +83,7 @@ def losses_of_groups(groups: Sequence[SweepGroup], metric: str) -> TopLevelChart
         for group in groups for optimum in group.optima for point in optimum.curve
     ]  # fmt: skip
     y = alt.Y("group:N", title=None, sort=alt.EncodingSortField("loss"), axis=alt.Axis(labelLimit=400))
-    x = alt.X("loss:Q", title=metric, scale=alt.Scale(zero=False, padding=12))
+    x = alt.X("loss:Q", title=metric, scale=alt.Scale(zero=False, padding=12), axis=number_axis())
     base = alt.Chart(data(rows)).encode(x, y)
     return alt.layer(
         base.mark_point(size=80).encode(tooltip=["group:N", "lr:Q", "loss:Q"]),

@@ -11,11 +11,13 @@ import altair as alt
 from lrscope.report.charts.labels import log_shares, readable
 from lrscope.report.extract.study import wants_log_scale
 from lrscope.report.numbers import format_estimate, format_lr, format_number
-from lrscope.report.theme import TopLevelChart, batch_size_color, data, learning_rate_axis, log_axis
+from lrscope.report.theme import TopLevelChart, batch_size_color, data, learning_rate_axis, log_axis, number_axis
 from lrscope.study.result import Optimum
 
 HEADROOM = 1.12
 """How far above the highest finite loss the top edge lies, where the diverged runs stand."""
+BELOW = 0.12
+"""The room below the lowest loss as a share of the chart, for the optima's labels; a small chart needs twice that."""
 
 
 def loss_against_rate(
@@ -48,9 +50,10 @@ def loss_against_rate(
     log = wants_log_scale([*finite, *expected], max((optimum.initial_loss for optimum in optima), default=1.0))
     lowest, highest = (min([*finite, *expected]), max(finite)) if finite else (0.5, 1.0)
     top = highest * HEADROOM if log else highest + 0.06 * (highest - lowest)
-    bottom = lowest * 0.72 if log else lowest - 0.12 * (highest - lowest)
+    room = BELOW if small is None else 2 * BELOW
+    bottom = lowest * min(0.72, (lowest / top) ** room) if log else lowest - room * (highest - lowest)
     scale = alt.Scale(type="log" if log else "linear", domain=[bottom, top], nice=False)
-    axis = log_axis(bottom, top) if log else alt.Axis(format="~g") if finite else alt.Axis(values=[])
+    axis = log_axis(bottom, top) if log else number_axis() if finite else alt.Axis(values=[])
     y = alt.Y("loss:Q", title=metric, scale=scale, axis=axis)
     rates = [point.lr for optimum in optima for point in optimum.curve]
     rates += [point.lr for optimum in optima for point in optimum.fitted]

@@ -58,7 +58,20 @@ def group_title(group: Mapping[str, Value]) -> str:
     >>> group_title({"n_params": 199957440.0, "wd": 0.1, "optimizer": "Adam"})
     'n_params 200M, wd 0.1, optimizer Adam'
     """
-    return ", ".join(f"{name} {value if isinstance(value, str) else _short(value)}" for name, value in group.items())
+    return ", ".join(f"{name} {text}" for name, text in zip(group, _values(group), strict=True))
+
+
+def short_title(group: Mapping[str, Value]) -> str:
+    """A group's values alone, for where the columns are named once for all groups.
+
+    >>> short_title({"n_params": 199957440.0, "wd": 0.1, "optimizer": "Adam"})
+    '200M, 0.1, Adam'
+    """
+    return ", ".join(_values(group))
+
+
+def _values(group: Mapping[str, Value]) -> list[str]:
+    return [value if isinstance(value, str) else _short(value) for value in group.values()]
 
 
 def _short(value: float) -> str:
