@@ -10,7 +10,7 @@ from lrscope.diagnosis.regime import sweep_regimes
 from lrscope.estimate import Estimate
 from lrscope.scaling.batch_law import fit_batch_law
 from lrscope.scaling.u_curve import fit_u_curve
-from lrscope.study.result import Cost, CurvePoint, FittedPoint, Optimum, Recommendation, StudyResult
+from lrscope.study.result import Contest, Cost, CurvePoint, FittedPoint, Optimum, Recommendation, StudyResult
 from lrscope.study.trial import Trial, TrialResult
 
 INITIAL = 2.31
@@ -131,7 +131,22 @@ def fake_study(
         ),
         trials=tuple(trials),
         engine="loop",
+        contest=fake_contest(optima, known[len(known) // 2]) if known else None,
         notes=("The last 29 examples of an epoch are dropped at batch size 64.",),
+    )
+
+
+def fake_contest(optima: list[Optimum], chosen: Optimum) -> Contest:
+    """The choice, with the best rate of every schedule at its batch size."""
+    return Contest(
+        batch_size=chosen.batch_size,
+        schedule=chosen.schedule,
+        peak_lrs={
+            one.schedule: one.optimal_lr.value
+            for one in optima
+            if one.batch_size == chosen.batch_size and one.optimal_lr is not None
+        },
+        reason="It has the lowest expected loss of all.",
     )
 
 

@@ -22,7 +22,7 @@ from lrscope.study.recommend import (
     recommend,
     verification_trials,
 )
-from lrscope.study.result import Optimum
+from lrscope.study.result import Contest, Optimum
 from lrscope.study.space import Cell, SearchSpace
 from lrscope.study.trial import Trial, TrialResult
 
@@ -40,6 +40,10 @@ def optimum(batch_size: int, loss: float | None, schedule: str = "cosine", lr: f
     )  # fmt: skip
 
 
+def contest(lr: float = 0.125) -> Contest:
+    return Contest(batch_size=64, schedule="cosine", peak_lrs={"cosine": lr}, reason="It is the best.")
+
+
 def ended(trial: Trial, train: float, val: float | None, metrics: dict[str, float] | None = None) -> TrialResult:
     none = np.empty(0)
     return TrialResult(
@@ -52,7 +56,7 @@ def ended(trial: Trial, train: float, val: float | None, metrics: dict[str, floa
 
 def verified(ours: list[float], theirs: list[float], other: float = 9.0, sign: float = 1.0) -> list[TrialResult]:
     """The trials of a verification of batch size 64 with these losses; validation is 0.1 worse."""
-    chosen = optimum(64, 0.5)
+    chosen = contest()
     asked = verification_trials(SPACE, chosen, DEFAULTS, "val_loss", [])
     results = [ended(one, sign * loss, sign * loss + 0.1) for one, loss in zip(asked[:3], ours, strict=True)]
     results += [ended(asked[3], other, other + 0.1), ended(asked[4], sign * theirs[0], sign * theirs[0] + 0.1)]
@@ -109,29 +113,28 @@ def test_why_is_said() -> None:
 
 
 def test_the_choice_is_trained_on_fresh_seeds_and_the_better_default_on_the_same() -> None:
-    first = verification_trials(SPACE, optimum(64, 0.5), DEFAULTS, "val_loss", [])
+    first = verification_trials(SPACE, contest(), DEFAULTS, "val_loss", [])
     assert [(one.peak_lr, one.seed - FRESH_FROM) for one in first] == [
         (0.125, 0), (0.125, 1), (0.125, 2), (0.001, 0), (0.01, 0),
     ]  # fmt: skip
     assert {(one.batch_size, one.total_steps, one.stop_at, one.schedule) for one in first} == {(64, 10, 10, "cosine")}
     results = [ended(one, 1.0, 0.5 if one.peak_lr == 0.001 else 0.7) for one in first]
-    second = verification_trials(SPACE, optimum(64, 0.5), DEFAULTS, "val_loss", results)
+    second = verification_trials(SPACE, contest(), DEFAULTS, "val_loss", results)
     assert [(one.peak_lr, one.seed - FRESH_FROM) for one in second] == [(0.001, 1), (0.001, 2)]
     done = results + [ended(one, 1.0, 0.5) for one in second]
-    assert verification_trials(SPACE, optimum(64, 0.5), DEFAULTS, "val_loss", done) == []
+    assert verification_trials(SPACE, contest(), DEFAULTS, "val_loss", done) == []
 
 
 def test_a_choice_that_is_the_default_is_trained_once() -> None:
-    first = verification_trials(SPACE, optimum(64, 0.5, lr=0.01), DEFAULTS, "val_loss", [])
+    first = verification_trials(SPACE, contest(lr=0.01), DEFAULTS, "val_loss", [])
     assert len(first) == len(set(first)) == 4
 
 
 def test_nothing_is_recommended_before_all_is_verified() -> None:
     results = verified([0.5, 0.5, 0.5], [1.0, 1.0, 1.0])
-    chosen = optimum(64, 0.5)
     for missing in range(len(results)):
         part = results[:missing] + results[missing + 1 :]
-        assert recommend(SPACE, [chosen], chosen, DEFAULTS, "val_loss", part) is None
+        assert recommend(SPACE, contest(), DEFAULTS, "val_loss", part) is None
 
 
 @pytest.mark.parametrize(
@@ -165,8 +168,7 @@ def test_nothing_is_recommended_before_all_is_verified() -> None:
 def test_the_verdict_says_what_was_gained_or_that_nothing_was(
     ours: list[float], theirs: list[float], sign: float, words: str
 ) -> None:
-    chosen = optimum(64, 0.5)
-    made = recommend(SPACE, [chosen], chosen, DEFAULTS, "val_loss", verified(ours, theirs, sign=sign))
+    made = recommend(SPACE, contest(), DEFAULTS, "val_loss", verified(ours, theirs, sign=sign))
     assert made is not None
     assert made.verdict.startswith(words)
     assert "validation loss" in made.verdict
@@ -174,21 +176,20 @@ def test_the_verdict_says_what_was_gained_or_that_nothing_was(
 
 
 def test_the_estimates_are_of_the_metric_and_of_the_training_loss() -> None:
-    chosen = optimum(64, 0.5)
     results = [replace(one, metrics={"accuracy": 0.5}) for one in verified([0.4, 0.5, 0.6], [1.0, 1.1, 1.2])]
-    made = recommend(SPACE, [chosen], chosen, DEFAULTS, "val_loss", results)
+    made = recommend(SPACE, contest(), DEFAULTS, "val_loss", results)
     assert made is not None
     assert made.loss.value == pytest.approx(0.6)
     assert made.train_loss.value == pytest.approx(0.5)
     assert (made.default_loss.value, made.default_train_loss.value) == pytest.approx((1.2, 1.1))
     assert made.gain.value == pytest.approx(0.6)
+    assert made.reason == "It is the best."
     assert made.metrics["accuracy"].value == 0.5
     assert made.seeds == (FRESH_FROM, FRESH_FROM + 1, FRESH_FROM + 2)
 
 
 def test_a_default_that_did_better_is_what_is_recommended() -> None:
-    chosen = optimum(64, 0.5)
-    made = recommend(SPACE, [chosen], chosen, DEFAULTS, "val_loss", verified([1.0, 1.02, 0.98], [0.5, 0.52, 0.48]))
+    made = recommend(SPACE, contest(), DEFAULTS, "val_loss", verified([1.0, 1.02, 0.98], [0.5, 0.52, 0.48]))
     assert made is not None
     assert (made.peak_lr, made.loss, made.gain.value) == (0.01, made.default_loss, 0.0)
     assert made.train_loss == made.default_train_loss
@@ -206,8 +207,7 @@ def test_a_mean_has_a_central_80_percent_interval() -> None:
 
 
 def test_without_validation_only_the_training_loss_is_judged(trial: Callable[..., Trial]) -> None:
-    chosen = optimum(64, 0.5)
     results = [replace(one, initial_val_loss=None, val_loss=None) for one in verified([0.5] * 3, [1.0, 1.1, 1.2])]
-    made = recommend(SPACE, [chosen], chosen, DEFAULTS, "train_loss", results)
+    made = recommend(SPACE, contest(), DEFAULTS, "train_loss", results)
     assert made is not None
     assert "validation" not in made.verdict

@@ -20,9 +20,12 @@ import numpy as np
 import pytest
 
 from lrscope.errors import InvalidInput, StudyMismatch
+from lrscope.report.extract.schedules import rank_schedules
+from lrscope.study import cell_fit, run
 from lrscope.study.plan import StudyPlan
 from lrscope.study.result import StudyResult
 from lrscope.study.run import load_study, run_study
+from lrscope.study.search import next_trials
 from lrscope.study.trial import Trial, TrialResult
 
 Study = Callable[..., StudyResult]
@@ -102,6 +105,37 @@ def test_a_study_that_is_done_is_read_not_trained(
     assert len(watch.kept) == first.cost.runs
     assert answers(again) == answers(first) == answers(load_study(tmp_path))
     assert again.cost.seconds == first.cost.seconds
+
+
+def test_what_was_verified_is_kept_when_a_later_fit_would_choose_otherwise(
+    study_here: Study, reference: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"schedules": ("cosine", "constant"), "batch_sizes": (32,)}
+    first = study_here(reference("regression"), out=tmp_path, **options)
+    assert first.recommended is not None
+    choose = cell_fit.choose_lr
+    monkeypatch.setattr(cell_fit, "choose_lr", lambda fitted: 0.9 * (choose(fitted) or 0.0))
+    later = load_study(tmp_path)
+    assert later.optima != first.optima
+    assert (later.recommended, later.contest) == (first.recommended, first.contest)
+    assert [row.measured for row in rank_schedules(later)] == [True, True]
+    monkeypatch.setattr(run, "next_trials", lambda space, seen: next_trials(space, seen) if not seen else [])
+    watch = Watch()
+    again = study_here(reference("regression"), out=tmp_path, progress=watch, **options)
+    assert again.recommended == first.recommended
+    assert [stage for stage, trials in watch.rounds if trials] in ([], ["illustration"])
+
+
+def test_schedules_are_compared_before_the_best_of_them_is_verified(study_here: Study, tiny: ModuleType) -> None:
+    watch = Watch()
+    result = study_here(tiny.regression(), progress=watch, schedules=("cosine", "constant"), batch_sizes=(32,))
+    stages = list(dict.fromkeys(stage for stage, trials in watch.rounds if trials))
+    assert stages[:3] == ["search", "comparison", "verification"]
+    assert result.contest is not None
+    assert result.recommended is not None
+    assert result.recommended.schedule == result.contest.schedule
+    assert set(result.contest.peak_lrs) == {"cosine", "constant"}
+    assert result.recommended.seeds == (1000, 1001, 1002)
 
 
 def test_a_study_goes_on_where_max_runs_cut_it_short(

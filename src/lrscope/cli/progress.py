@@ -106,8 +106,10 @@ class StudyProgress:
         """The full-run equivalents that are expected still: of this round at least, and of what usually follows."""
         full = plan.space.total_steps
         pending = sum(one.stop_at / full[one.batch_size] for one in self._asked if one not in self.finished)
-        if self.stage not in ("search", "verification"):
+        if self.stage == "illustration":
             return pending
+        if self.stage == "comparison":
+            return pending + FRESH_SEEDS + len(plan.defaults)
         fresh = plan.space.base_seed + FRESH_FROM
         verified = sum(equivalents(plan, run) for trial, run in self.finished.items() if trial.seed >= fresh)
         left = max(0.0, 2.0 * FRESH_SEEDS + len(plan.defaults) - verified)

@@ -147,6 +147,7 @@ def _words(result: StudyResult, folder: Path) -> Iterator[str]:
             f"schedule {choice.schedule}. {choice.reason}"
         )
         yield choice.verdict
+        yield from _ranking(result, choice.batch_size)
     yield from result.notes
     yield (
         f"Cost: {runs}, {cost.full_run_equivalents:.1f} full-run equivalents ({cost.search:.1f} search, "
@@ -154,6 +155,22 @@ def _words(result: StudyResult, folder: Path) -> Iterator[str]:
     )
     if (folder / "report.html").is_file():
         yield f"The page: {folder / 'report.html'}"
+
+
+def _ranking(result: StudyResult, batch_size: int) -> Iterator[str]:
+    """The schedules of a batch size from the best on, a line each, where they ran on the same fresh seeds."""
+    from lrscope.report.extract.schedules import rank_schedules
+
+    rows = [row for row in rank_schedules(result) if row.batch_size == batch_size and row.measured]
+    if len(rows) < 2:
+        return
+    yield f"Schedules at batch size {batch_size}, each at its own best learning rate on the same fresh seeds:"
+    for row in rows:
+        line = f"  {row.rank}. {row.schedule}: {format_number(row.loss.value)}"
+        if row.behind is not None:
+            interval = format_interval(row.behind)
+            line += f", {format_number(row.behind.value)} above the first{f' (80 %: {interval})' if interval else ''}"
+        yield f"{line}{': not to be told apart' if row.tied else ''}."
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:

@@ -12,10 +12,11 @@ from lrscope.estimate import Estimate
 from lrscope.scaling.batch_law import BatchLaw, fit_batch_law
 from lrscope.scaling.u_curve import UCurve
 from lrscope.study.cell_fit import fit_cells, judge
+from lrscope.study.compare import open_contest, settle_contest
 from lrscope.study.plan import StudyPlan
-from lrscope.study.recommend import FRESH_FROM, choose_optimum, recommend
+from lrscope.study.recommend import FRESH_FROM, recommend
 from lrscope.study.regimes import by_rate, regimes_of
-from lrscope.study.result import Cost, CurvePoint, FittedPoint, Optimum, OptimumStatus, StudyResult
+from lrscope.study.result import Contest, Cost, CurvePoint, FittedPoint, Optimum, OptimumStatus, StudyResult
 from lrscope.study.space import Cell, Observation, SearchSpace
 from lrscope.study.trial import Trial, TrialResult
 
@@ -24,17 +25,23 @@ BEYOND = 4.0  # how far beyond the rates tried a fitted curve is drawn, as a fac
 AROUND = 32.0  # and how far from the optimum: further away the fit is not asked to follow the points
 
 
-def assemble(plan: StudyPlan, trials: dict[Trial, TrialResult], engine: str, seconds: float) -> StudyResult:
-    """What the trials so far show, by batch size and schedule."""
+def assemble(
+    plan: StudyPlan, trials: dict[Trial, TrialResult], engine: str, seconds: float, contest: Contest | None = None
+) -> StudyResult:
+    """What the trials so far show, by batch size and schedule.
+
+    `contest` is what was chosen and trained before, if anything was: it is kept, whatever a fit would choose now.
+    """
     fresh = plan.space.base_seed + FRESH_FROM
     searched = [result for result in trials.values() if result.trial.seed < fresh]
     verified = [result for result in trials.values() if result.trial.seed >= fresh]
     fits = fit_cells(plan.space, observe({result.trial: result for result in searched}, plan.metric))
     optima = tuple(_optimum(plan, cell, list(trials.values()), fits.get(cell)) for cell in sorted(plan.space.cells))
-    chosen = choose_optimum(optima, plan.space.tolerance)
+    contest = contest or open_contest(optima, plan.space.tolerance)
     recommended = None
-    if chosen is not None and verified:
-        recommended = recommend(plan.space, optima, chosen, plan.defaults, plan.metric, verified)
+    if contest is not None and verified:
+        contest = settle_contest(plan.space, contest, plan.metric, trials)
+        recommended = recommend(plan.space, contest, plan.defaults, plan.metric, verified)
     search_cost = sum(equivalents(plan, result) for result in searched)
     verification_cost = sum(equivalents(plan, result) for result in verified)
     return StudyResult(
@@ -56,6 +63,7 @@ def assemble(plan: StudyPlan, trials: dict[Trial, TrialResult], engine: str, sec
         trials=tuple(trials.values()),
         engine=engine,
         notes=_notes(plan),
+        contest=contest,
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from lrscope.estimate import COVERAGE, Estimate
-from lrscope.study.result import Optimum, Recommendation
+from lrscope.study.result import Contest, Optimum, Recommendation
 from lrscope.study.space import Cell, SearchSpace, full_trial
 from lrscope.study.trial import Trial, TrialResult
 
@@ -82,14 +82,18 @@ def _expected_losses(optima: Sequence[Optimum]) -> dict[int, float]:
     }
 
 
+def fresh_seeds(space: SearchSpace) -> list[int]:
+    """The seeds of the verification."""
+    return [space.base_seed + FRESH_FROM + number for number in range(FRESH_SEEDS)]
+
+
 def verification_trials(
-    space: SearchSpace, chosen: Optimum, defaults: Sequence[float], metric: str, finished: Sequence[TrialResult]
+    space: SearchSpace, contest: Contest, defaults: Sequence[float], metric: str, finished: Sequence[TrialResult]
 ) -> list[Trial]:
     """The next round of verification: the choice on every fresh seed, each default on one; then the better default."""
-    assert chosen.optimal_lr is not None  # choose_optimum saw to it
-    cell = Cell(batch_size=chosen.batch_size, schedule=chosen.schedule)
-    seeds = [space.base_seed + FRESH_FROM + number for number in range(FRESH_SEEDS)]
-    first = [full_trial(space, cell, chosen.optimal_lr.value, seed) for seed in seeds]
+    cell = Cell(batch_size=contest.batch_size, schedule=contest.schedule)
+    seeds = fresh_seeds(space)
+    first = [full_trial(space, cell, contest.peak_lr, seed) for seed in seeds]
     first += [full_trial(space, cell, lr, seeds[0]) for lr in defaults]
     if not finished:
         return list(dict.fromkeys(first))
@@ -100,23 +104,17 @@ def verification_trials(
 
 
 def recommend(
-    space: SearchSpace,
-    optima: Sequence[Optimum],
-    chosen: Optimum,
-    defaults: Sequence[float],
-    metric: str,
-    finished: Sequence[TrialResult],
+    space: SearchSpace, contest: Contest, defaults: Sequence[float], metric: str, finished: Sequence[TrialResult]
 ) -> Recommendation | None:
     """What the verification shows; None while any of its trials is missing."""
-    assert chosen.optimal_lr is not None  # choose_optimum saw to it
-    cell = Cell(batch_size=chosen.batch_size, schedule=chosen.schedule)
-    seeds = tuple(space.base_seed + FRESH_FROM + number for number in range(FRESH_SEEDS))
+    cell = Cell(batch_size=contest.batch_size, schedule=contest.schedule)
+    seeds = fresh_seeds(space)
     results = {result.trial: result for result in finished}
     losses = {trial: result.final_loss(metric) for trial, result in results.items()}
     if any(full_trial(space, cell, lr, seeds[0]) not in losses for lr in defaults):
         return None
     default = _better_default(space, cell, defaults, seeds[0], losses)
-    ours = [results.get(full_trial(space, cell, chosen.optimal_lr.value, seed)) for seed in seeds]
+    ours = [results.get(full_trial(space, cell, contest.peak_lr, seed)) for seed in seeds]
     theirs = [results.get(full_trial(space, cell, default, seed)) for seed in seeds]
     if any(result is None for result in (*ours, *theirs)):
         return None
@@ -124,9 +122,10 @@ def recommend(
     gain = _paired_gain(mine, usual, metric)
     default_wins = gain.high is not None and gain.high < 0
     best = usual if default_wins else mine
+    found = f"{contest.peak_lr:.3g}"
     return Recommendation(
         batch_size=cell.batch_size,
-        peak_lr=default if default_wins else chosen.optimal_lr.value,
+        peak_lr=default if default_wins else contest.peak_lr,
         schedule=cell.schedule,
         loss=mean_estimate([result.final_loss(metric) for result in best]),
         default_loss=mean_estimate([result.final_loss(metric) for result in usual]),
@@ -136,15 +135,12 @@ def recommend(
         default_train_loss=mean_estimate([result.train_loss for result in usual]),
         metrics=_metric_estimates(best),
         default_metrics=_metric_estimates(usual),
-        seeds=seeds,
-        reason=_default_reason(chosen) if default_wins else reason(optima, chosen),
-        verdict=f"{f'At {chosen.optimal_lr.value:.3g}: ' if default_wins else ''}{_verdict(mine, usual, default)}",
+        seeds=tuple(seeds),
+        reason=f"On fresh seeds this default did better than the rate that was found, {found}."
+        if default_wins
+        else contest.reason,
+        verdict=f"{f'At {found}: ' if default_wins else ''}{_verdict(mine, usual, default)}",
     )
-
-
-def _default_reason(chosen: Optimum) -> str:
-    assert chosen.optimal_lr is not None  # choose_optimum saw to it
-    return f"On fresh seeds this default did better than the rate that was found, {chosen.optimal_lr.value:.3g}."
 
 
 def _paired_gain(ours: Sequence[TrialResult], theirs: Sequence[TrialResult], metric: str) -> Estimate:

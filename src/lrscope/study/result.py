@@ -58,6 +58,25 @@ class Optimum:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contest:
+    """What was chosen when the search ended, kept as it was: what is trained for it, no later fit chooses otherwise.
+
+    `schedule` is the one to recommend at `batch_size`, for the `reason` given; `peak_lrs` has the best rate there of
+    every schedule, on which they are compared.
+    """
+
+    batch_size: int
+    schedule: str
+    peak_lrs: dict[str, float]
+    reason: str
+
+    @property
+    def peak_lr(self) -> float:
+        """The best rate of the schedule to recommend."""
+        return self.peak_lrs[self.schedule]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recommendation:
     """The choice, trained on fresh seeds beside the better of the optimizer's defaults on the same seeds.
 
@@ -97,6 +116,7 @@ class Cost:
 class StudyResult:
     """A finished (or cut short) study. `trials` are all trained trials, in the order of their keys.
 
+    `contest` is the choice that was compared and verified; None before there is one.
     `gradient_noise` is B_simple at the initial weights; over B it is the gradient's relative variance at batch size B.
     """
 
@@ -111,6 +131,7 @@ class StudyResult:
     trials: tuple[TrialResult, ...]
     engine: str
     notes: tuple[str, ...] = ()
+    contest: Contest | None = None
     gradient_noise: Estimate | None = None
 
     def to_json(self) -> dict[str, Any]:

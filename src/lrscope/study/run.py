@@ -15,7 +15,13 @@ from lrscope.estimate import Estimate
 from lrscope.study.assemble import assemble, observe
 from lrscope.study.bench import Bench
 from lrscope.study.check import check_task
-from lrscope.study.compare import comparison_trials
+from lrscope.study.compare import (
+    comparison_trials,
+    contest_from_fact,
+    contest_to_fact,
+    open_contest,
+    settle_contest,
+)
 from lrscope.study.engines.base import make_engine
 from lrscope.study.engines.choose import EngineChoice, choose_engine, expected_loads
 from lrscope.study.executors.base import Executor, default_workers, make_executor
@@ -23,8 +29,8 @@ from lrscope.study.illustrate import illustration_trials
 from lrscope.study.load import TaskSource
 from lrscope.study.noise import initial_noise
 from lrscope.study.plan import DEFAULT_SCHEDULE, StudyPlan, check_same, make_plan
-from lrscope.study.recommend import choose_optimum, default_lrs, verification_trials
-from lrscope.study.result import StudyResult
+from lrscope.study.recommend import default_lrs, verification_trials
+from lrscope.study.result import Contest, Optimum, StudyResult
 from lrscope.study.search import next_trials
 from lrscope.study.space import full_trial
 from lrscope.study.store import Store, open_store, read_store
@@ -44,7 +50,7 @@ class Progress(Protocol):
         """The study starts, or goes on with what was finished before; `notes` are worth a line each."""
 
     def asked(self, trials: Sequence[Trial], stage: str) -> None:
-        """A round begins. `stage` is "search", "verification", "comparison" (of schedules) or "illustration"."""
+        """A round begins. `stage` is "search", "comparison" (of schedules), "verification" or "illustration"."""
 
     def trained(self, result: TrialResult) -> None:
         """A trial ended and is stored."""
@@ -138,7 +144,9 @@ def load_study(folder: str | Path) -> StudyResult:
 def _result(plan: StudyPlan, store: Store) -> StudyResult:
     facts = store.facts()
     choice = EngineChoice.from_fact(facts["engine"])
-    result = assemble(plan, store.trials(), str(choice), float(facts.get("seconds", 0.0)))
+    kept = facts.get("contest")
+    contest = None if kept is None else contest_from_fact(kept)
+    result = assemble(plan, store.trials(), str(choice), float(facts.get("seconds", 0.0)), contest)
     noise = facts.get("gradient_noise")
     return replace(
         result,
@@ -181,32 +189,41 @@ class _Driver:
         self.seconds = float(store.facts().get("seconds", 0.0))
 
     def run(self) -> None:
-        """Search, verify, compare, illustrate; an interrupted study walks through its finished rounds at once."""
+        """Search, compare, verify, illustrate; an interrupted study walks through its finished rounds at once."""
         if self.progress is not None:
             self.progress.begin(self.plan, self.finished, self.choice.notes)
         plan = self.plan
         searched = self._rounds("search", lambda seen: next_trials(plan.space, observe(seen, plan.metric)))
         if searched is None:
             return
-        result = assemble(plan, searched, str(self.choice), self.seconds)
-        chosen = choose_optimum(result.optima, plan.space.tolerance)
-        if chosen is None:
+        optima = assemble(plan, searched, str(self.choice), self.seconds).optima
+        contest = self._contest(optima)
+        if contest is None:
             return
+        compared = self._rounds("comparison", lambda seen: [] if seen else comparison_trials(plan.space, contest))
+        if compared is None:
+            return
+        settled = settle_contest(plan.space, contest, plan.metric, compared)
         verified = self._rounds(
             "verification",
-            lambda seen: verification_trials(plan.space, chosen, plan.defaults, plan.metric, list(seen.values())),
+            lambda seen: verification_trials(plan.space, settled, plan.defaults, plan.metric, list(seen.values())),
         )
-        if verified is None:
-            return
-        compared = self._rounds(
-            "comparison", lambda seen: [] if seen else comparison_trials(plan.space, result.optima, chosen)
-        )
-        if compared is not None:
-            before = [*searched.values(), *verified.values(), *compared.values()]
+        if verified is not None:
+            before = [*searched.values(), *compared.values(), *verified.values()]
             self._rounds(
                 "illustration",
-                lambda seen: illustration_trials(plan.space, result.optima, chosen.schedule, [*before, *seen.values()]),
+                lambda seen: illustration_trials(plan.space, optima, settled.schedule, [*before, *seen.values()]),
             )
+
+    def _contest(self, optima: Sequence[Optimum]) -> Contest | None:
+        """What is compared and verified: as it was chosen before, so that a fit that changes does not train anew."""
+        kept = self.store.facts().get("contest")
+        if kept is not None:
+            return contest_from_fact(kept)
+        contest = open_contest(optima, self.plan.space.tolerance)
+        if contest is not None:
+            self.store.put_fact("contest", contest_to_fact(contest))
+        return contest
 
     def _rounds(self, stage: str, ask: Callable[[Results], list[Trial]]) -> Results | None:
         """Ask and train by rounds; None where `max_runs` cut it short."""

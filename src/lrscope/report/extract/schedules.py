@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrscope.estimate import Estimate
-from lrscope.study.compare import without_warmup
+from lrscope.study.compare import difference, without_warmup
 from lrscope.study.recommend import mean_estimate
 from lrscope.study.result import Optimum, StudyResult
 
@@ -17,7 +17,8 @@ class RankedSchedule:
     """One schedule at one batch size; `rank` 1 is the lowest loss, `tied` is one that is not to be told from it.
 
     `loss` is the mean of the fresh seeds that all schedules were compared on (`measured`), else what the fit expects.
-    Measured losses are compared seed by seed, expected ones by their intervals.
+    Measured losses are compared seed by seed: `behind` is by how much a schedule's lie above those of the first.
+    Expected ones are compared by their intervals, and `behind` is None.
     """
 
     batch_size: int
@@ -27,6 +28,7 @@ class RankedSchedule:
     measured: bool
     optimal_lr: Estimate
     loss: Estimate
+    behind: Estimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +65,15 @@ def rank_schedules(result: StudyResult) -> tuple[RankedSchedule, ...]:
 
 
 def _fresh_losses(result: StudyResult, cell: Optimum) -> list[float]:
-    """The final losses of a cell's optimum on the fresh seeds, seed by seed; empty where one is missing."""
-    if result.recommended is None or cell.optimal_lr is None:
+    """The final losses of a cell on the fresh seeds, at the rate it was compared at; empty where one is missing."""
+    contest = result.contest
+    if result.recommended is None or contest is None or contest.batch_size != cell.batch_size:
         return []
     losses = {
         run.trial.seed: run.final_loss(result.metric)
         for run in result.trials
         if (run.trial.batch_size, run.trial.schedule) == (cell.batch_size, cell.schedule)
-        and run.trial.peak_lr == cell.optimal_lr.value
+        and run.trial.peak_lr == contest.peak_lrs.get(cell.schedule)
         and run.trial.stop_at == run.trial.total_steps
     }
     seeds = result.recommended.seeds
@@ -83,16 +86,17 @@ def _ranked_by_runs(result: StudyResult, cells: Sequence[Optimum]) -> list[Ranke
     rows = []
     for index, (cell, losses) in enumerate(known):
         assert cell.optimal_lr is not None  # as all that are known
-        apart = mean_estimate([loss - first for loss, first in zip(losses, known[0][1], strict=True)])
+        behind = difference(losses, known[0][1])
         rows.append(
             RankedSchedule(
                 batch_size=cell.batch_size,
                 schedule=cell.schedule,
                 rank=index + 1,
-                tied=index > 0 and apart.low is not None and apart.low <= 0,
+                tied=index > 0 and (behind.value <= 0 if behind.low is None else behind.low <= 0),
                 measured=True,
                 optimal_lr=cell.optimal_lr,
                 loss=mean_estimate(losses),
+                behind=behind if index else None,
             )
         )
     return rows
@@ -142,7 +146,7 @@ def _gain(result: StudyResult, warm: Optimum, cold: Optimum) -> WarmupGain | Non
         return None
     with_it, without = _fresh_losses(result, warm), _fresh_losses(result, cold)
     if with_it and without:
-        change = mean_estimate([one - other for one, other in zip(with_it, without, strict=True)])
+        change = difference(with_it, without)
     else:
         change = Estimate(warm.expected_loss.value - cold.expected_loss.value, None, None)
     top = max(warm.initial_loss, cold.initial_loss)

@@ -31,7 +31,9 @@ def add_schedules(page: Page, result: StudyResult) -> None:
         caption=f"Each schedule at its own best learning rate, {seeds}; bars: 80 % intervals.",
     )
     section.table(
-        ["batch size", "rank", "schedule", "best learning rate", metric], [_row(row) for row in rows], sortable=True
+        ["batch size", "rank", "schedule", "best learning rate", metric, "above the lowest, seed by seed"],
+        [_row(row) for row in rows],
+        sortable=True,
     )
     size = result.recommended.batch_size if result.recommended is not None else rows[0].batch_size
     cells = [item for item in result.optima if item.batch_size == size]
@@ -70,6 +72,7 @@ def _row(row: RankedSchedule) -> list[CellValue]:
         row.schedule,
         lr_cell(row.optimal_lr),
         row.loss,
+        row.behind if row.behind is not None else Cell(text="–"),
     ]
 
 
