@@ -49,7 +49,7 @@ def check_schedule(schedule: Schedule, total_steps: int) -> tuple[Finding, ...]:
     last_step = total - 1 if _can(schedule, total - 1) else int(schedule.length or total) - 1
     steps = np.unique(np.linspace(0, max(last_step, 0), min(total, MOST_SAMPLES)).astype(np.int64))
     shares = schedule(steps)
-    found += _wasted(steps, shares)
+    found += _wasted(schedule, steps, shares)
     found += _jumps(schedule, total)
     found += _past_end(schedule, total, float(shares[-1])) if last_step == total - 1 else []
     length = schedule.length
@@ -69,14 +69,17 @@ def _can(schedule: Schedule, step: int) -> bool:
     return True
 
 
-def _wasted(steps: NDArray[np.int64], shares: FloatArray) -> list[Finding]:
+def _wasted(schedule: Schedule, steps: NDArray[np.int64], shares: FloatArray) -> list[Finding]:
     """Updates before the first with a rate above zero."""
     above = np.flatnonzero(shares > 0)
     if above.size and above[0] == 0:
         return []
     if not above.size:
         return [Finding(kind="wasted_warmup", step=0, message="The rate is zero at every update of the run.")]
-    first = int(steps[above[0]])
+    zero, first = int(steps[above[0] - 1]), int(steps[above[0]])
+    while first - zero > 1:  # between two samples
+        middle = (zero + first) // 2
+        zero, first = (zero, middle) if schedule(middle) > 0 else (middle, first)
     many = (
         "Update 0 is made at a rate of zero and changes nothing"
         if first == 1
@@ -111,8 +114,8 @@ def _jumps(schedule: Schedule, total: int) -> list[Finding]:
         if not 1 <= b < total or not _can(schedule, b):
             continue
         around = schedule(np.array([max(b - 2, 0), b - 1, b, min(b + 1, total - 1)]))
-        change = around[2] - around[1]
-        beside = max(abs(around[1] - around[0]), abs(around[3] - around[2]))
+        before, change, after = np.diff(around)
+        beside = max(0.0, np.sign(change) * before, np.sign(change) * after)  # what goes the same way
         if abs(change) > 0.01 + 3 * beside:
             way = "up" if change > 0 else "down"
             message = (
