@@ -281,54 +281,69 @@ def head(title: str, columns: str) -> list[str]:
 def report(refit: bool) -> str:
     """All tables."""
     llm, small = Fits(language_models()), Fits(small_networks())
-    lines = alone_table(
-        llm, f"Language models, 4 to 8 times beyond, from the cell alone: within {NATS} nats", nats, (1, 2, 3, 4)
-    )
+    title = f"Language models, 4 to 8 times beyond, from the cell alone: within {NATS} nats"
+    lines = alone_table(llm, title, nats, (1, 2, 3, 4))
     if refit:
         share, count = refitted(llm, 2, nats)
         lines += ["", f"With the trend's numbers chosen anew for each cell, on the others: {share:.2f} of {count}."]
     lines += alone_table(small, "Small networks, the same, within 2 % of the range", share_of_range, (1, 2, 3))
-    lines += head(
+    lines += company_table(llm) + own_tasks_table() + five_rates_table(llm.cells) + steps_table() + planted_table()
+    return "\n".join(lines)
+
+
+def intervals(tally: Tally) -> str:
+    """The last two cells of a row: how often the interval held, and how wide it was."""
+    return f"{np.mean(tally.held):.0%} of {len(tally.held)} | {np.median(tally.octaves):.1f}"
+
+
+def company_table(llm: Fits) -> list[str]:
+    """Cells of several models together, and a cell that nobody ran, beside StepLaw."""
+    lines = head(
         "Language models in company (`--by n_params,tokens`)",
         "asked for | cases | lrscope | StepLaw | interval holds | octaves wide",
     )
-    for count in (1, 2, 3):
-        tally = in_company(llm, count)
-        lines.append(
-            f"| 4 to 8 times beyond, {count} or more used: within {NATS} nats | {tally.cases} | "
-            f"**{tally.share('lrscope'):.2f}** | – | {np.mean(tally.held):.0%} of {len(tally.held)} | "
-            f"{np.median(tally.octaves):.1f} |"
-        )
-    tally = whole_cells(llm)
-    lines.append(
-        f"| a cell nobody ran: within {WHOLE_CELL_NATS} nats | {tally.cases} | **{tally.share('lrscope'):.2f}** | "
-        f"{tally.share('StepLaw'):.2f} | {np.mean(tally.held):.0%} of {len(tally.held)} | "
-        f"{np.median(tally.octaves):.1f} |"
-    )
-    lines += head(
+    asked = [(f"4 to 8 times beyond, {n} or more used: within {NATS} nats", in_company(llm, n)) for n in (1, 2, 3)]
+    rows = [(name, tally, "–") for name, tally in asked]
+    whole = whole_cells(llm)
+    rows.append((f"a cell nobody ran: within {WHOLE_CELL_NATS} nats", whole, f"{whole.share('StepLaw'):.2f}"))
+    return lines + [
+        f"| {name} | {tally.cases} | **{tally.share('lrscope'):.2f}** | {theirs} | {intervals(tally)} |"
+        for name, tally, theirs in rows
+    ]
+
+
+def own_tasks_table() -> list[str]:
+    """The project's own tasks, beside the rules."""
+    lines = head(
         "Fourteen tasks of this project: the largest of three batch sizes from the other two, within 2 % of the gain",
         f"metric | tasks | lrscope | {' | '.join(RULES)} | interval holds | octaves wide",
     )
     for metric in ("train_loss", "val_loss"):
         tally = third_of_own_tasks(metric)
         shares = " | ".join(f"{tally.share(name):.2f}" for name in RULES)
-        lines.append(
-            f"| {metric} | {tally.cases} | **{tally.share('lrscope'):.2f}** | {shares} | "
-            f"{np.mean(tally.held):.0%} of {len(tally.held)} | {np.median(tally.octaves):.1f} |"
-        )
-    lines += head(
+        lines.append(f"| {metric} | {tally.cases} | **{tally.share('lrscope'):.2f}** | {shares} | {intervals(tally)} |")
+    return lines
+
+
+def five_rates_table(cells: Cells) -> list[str]:
+    """What five of a grid's rates tell of its optimum."""
+    lines = head(
         "Five of a batch size's rates: optimum within half an octave of that from all",
         "rates of the grid | which five | optima | curve by curve | through the laws",
     )
-    for fewest, (name, choose, draws) in itertools.product(
-        (12, 9), (("evenly spaced", evenly, 1), ("any five, 10 draws", randomly, 10))
-    ):
-        found = five_rates(llm.cells, fewest, choose, draws)
+    choices = (("evenly spaced", evenly, 1), ("any five, 10 draws", randomly, 10))
+    for fewest, (name, choose, draws) in itertools.product((12, 9), choices):
+        found = five_rates(cells, fewest, choose, draws)
         lines.append(
             f"| {fewest} or more | {name} | {found['n']} | {found['curve by curve']:.2f} | "
             f"{found['through the laws']:.2f} |"
         )
-    lines += head(
+    return lines
+
+
+def steps_table() -> list[str]:
+    """The critical batch size from steps to a target, beside what the authors of the runs give."""
+    lines = head(
         "Steps to a target: E_min/S_min against the ratio that its authors give",
         "model | lrscope | 80 % interval | authors | off by",
     )
@@ -339,14 +354,19 @@ def report(refit: bool) -> str:
             f"| {model} | {found.value:.0f} | {found.low:.0f} to {found.high:.0f} | {authors} | "
             f"{abs(found.value / authors - 1):.2%} |"
         )
-    lines += head(
+    return lines
+
+
+def planted_table() -> list[str]:
+    """Sweeps whose law is known."""
+    lines = head(
         "Planted sweeps: linear, square-root and power laws from 16 to 128, predicted at 512",
         "noise, in octave excesses | rates a batch size | sweeps | median error, octaves | interval holds",
     )
     for noise, rates in itertools.product((0.0, 0.004, 0.01), (4, 6)):
         made = planted(noise, rates, 30)
         lines.append(f"| {noise / 0.02:.1f} | {rates} | {made['n']} | {made['error']:.2f} | {made['held']:.0%} |")
-    return "\n".join(lines)
+    return lines
 
 
 def main() -> None:

@@ -302,28 +302,26 @@ FAMILIES = {
 COLOURS = ("#0b5fa5", "#8a8f98", "#2e8b57", "#d9772b", "#9467bd")
 
 
-def draw(rows: Sequence[Row]) -> None:
-    """One picture: median and 95th percentile of the regret against the cost, both logarithmic."""
-    import altair as alt
-
-    points = []
+def points_of(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """The points of the picture: two for each row of a method that is in it."""
+    points: list[dict[str, object]] = []
     for row in rows:
         name, _, budget = row.method.partition(", ") if row.method.endswith(" runs") else (row.method, "", "")
         family = next((family for family, names in FAMILIES.items() if name in names), None)
         if family is None:
             continue
         for what, value in (("median", row.median), ("95th percentile", row.p95)):
-            points.append(
-                {
-                    "method": name,
-                    "family": family,
-                    "cost": row.equivalents,
-                    "regret": 100 * max(value, 1e-4),
-                    "what": what,
-                    "line": bool(budget),
-                    "end": not budget or row.equivalents == max(BUDGETS),
-                }
-            )
+            points.append({
+                "method": name, "family": family, "cost": row.equivalents, "regret": 100 * max(value, 1e-4),
+                "what": what, "line": bool(budget), "end": not budget or row.equivalents == max(BUDGETS),
+            })  # fmt: skip
+    return points
+
+
+def draw(rows: Sequence[Row]) -> None:
+    """One picture: median and 95th percentile of the regret against the cost, both logarithmic."""
+    import altair as alt
+
     scale = alt.Scale(domain=list(FAMILIES), range=list(COLOURS))
     base = alt.Chart().encode(
         x=alt.X(
@@ -345,7 +343,7 @@ def draw(rows: Sequence[Row]) -> None:
     dots = base.transform_filter("!datum.line").mark_point(filled=True, size=90, opacity=1)
     names = base.transform_filter("datum.end").mark_text(align="left", dx=7, fontSize=10).encode(text="method:N")
     chart = (
-        alt.layer(lines, dots, names, data=alt.Data(values=points))
+        alt.layer(lines, dots, names, data=alt.Data(values=points_of(rows)))
         .properties(width=400, height=320)
         .facet(column=alt.Column("what:N", title=None, sort=["median", "95th percentile"]))
         .properties(title="What the best learning rate costs: lower left is better")

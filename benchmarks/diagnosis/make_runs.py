@@ -102,6 +102,11 @@ class Updater:
         return -lr * (step + 0.01 * weights if self.name == "adamw" else step)
 
 
+def cosine(one: Tensor, other: Tensor) -> Tensor:
+    """Between rows."""
+    return (one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1))
+
+
 def step_length(loss0: Tensor, loss1: Tensor, slope0: Tensor, slope1: Tensor) -> Tensor:
     """The normalised step length α of a step on one batch: −1 stays, 0 reaches the parabola's minimum, 1 mirrors it.
 
@@ -124,7 +129,8 @@ def train(task: FlatTask, sweep: Sweep, lr: np.ndarray) -> dict[str, np.ndarray]
     every = max(1, sweep.steps // MEASUREMENTS)
     rates = torch.tensor(lr, dtype=torch.float32)[:, None]
     losses, order = np.empty((sweep.steps, runs), np.float32), np.empty(0, np.int64)
-    evidence: list[np.ndarray] = []
+    evidence: list[dict[str, np.ndarray]] = []
+    measured_step: list[int] = []
     initial_loss = float(task(weights[0], task.inputs[:1000], task.targets[:1000]))
     previous = None
     fixed = torch.from_numpy(np.random.default_rng(0).permutation(count)[:EVALUATED])
@@ -148,34 +154,26 @@ def train(task: FlatTask, sweep: Sweep, lr: np.ndarray) -> dict[str, np.ndarray]
         if measured and previous is not None:
             after, loss_after = gradients(weights + change, x, y)
             slope0, slope1 = (gradient * change).sum(1), (after * change).sum(1)
-            norm = gradient.norm(dim=1)
-            evidence.append(
-                torch.stack(
-                    [
-                        step_length(loss, loss_after, slope0, slope1),
-                        (gradient * after).sum(1) / (norm * after.norm(dim=1)),
-                        (gradient * previous).sum(1) / (norm * previous.norm(dim=1)),
-                        norm,
-                        gradient.abs().sum(1),
-                        change.norm(dim=1) / weights.norm(dim=1),
-                        -slope0,
-                        loss - loss_after,
-                        torch.full_like(norm, float(t)),
-                    ]
-                ).numpy()
-            )
+            seen = {
+                "alpha": step_length(loss, loss_after, slope0, slope1),
+                "same_batch_cosine": cosine(gradient, after),
+                "gradient_cosine": cosine(gradient, previous),
+                "grad_norm": gradient.norm(dim=1),
+                "grad_norm_l1": gradient.abs().sum(1),
+                "update_ratio": change.norm(dim=1) / weights.norm(dim=1),
+                "descent": -slope0,
+                "gain": loss - loss_after,
+            }
+            evidence.append({name: value.numpy() for name, value in seen.items()})
+            measured_step.append(t)
         weights = weights + change
         previous = gradient
     full.append(evaluate(weights, task.inputs[fixed], task.targets[fixed]).numpy())
-    table = np.stack(evidence, -1)  # (kind, runs, measured)
-    names = (
-        "alpha", "same_batch_cosine", "gradient_cosine", "grad_norm", "grad_norm_l1", "update_ratio", "descent", "gain"
-    )  # fmt: skip
     return {
         "lr": lr, "loss": losses.T, "share": share.astype(np.float32), "initial_loss": np.float64(initial_loss),
         "full_step": evaluations, "full_loss": np.stack(full, 1),
-        "measured_step": table[-1, 0].astype(np.int64), "meta": np.array(json.dumps(asdict(sweep))),
-        **{name: table[i].astype(np.float32) for i, name in enumerate(names)},
+        "measured_step": np.array(measured_step), "meta": np.array(json.dumps(asdict(sweep))),
+        **{name: np.stack([row[name] for row in evidence], -1).astype(np.float32) for name in evidence[0]},
     }  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -20,6 +19,7 @@ from lrscope.schedules.text import parse_schedule
 from lrscope.study.data import move
 from lrscope.study.engines.record import CHECK_EVERY, divergence
 from lrscope.study.load import run_user_code
+from lrscope.study.seeding import preserved_rng
 from lrscope.study.short_runs import SCHEDULE, Branch, ShortRun
 
 JUDGED_BATCHES = 16
@@ -175,8 +175,7 @@ def unchanged(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[No
     snapshot = _Snapshot(model, optimizer)
     modes = [(module, module.training) for module in model.modules()]
     gradients = [(p, None if p.grad is None else p.grad.detach().clone(), p.grad) for p in model.parameters()]
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 (users' code draws from it)
-    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+    with preserved_rng():
         try:
             yield
         finally:
@@ -188,8 +187,6 @@ def unchanged(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[No
                         tensor.copy_(saved)
             for module, mode in modes:
                 module.training = mode
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def _tensors_of(model: nn.Module) -> Iterator[torch.Tensor]:
