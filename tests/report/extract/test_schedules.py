@@ -42,6 +42,21 @@ def test_measured_losses_rank_and_pairs_of_seeds_tell_apart(fake: ModuleType) ->
     assert rows[2].loss.value == pytest.approx(0.111)
 
 
+def test_a_rate_that_may_lose_as_much_is_not_held_against_its_schedule(fake: ModuleType) -> None:
+    sure = studied(fake, {MAIN: 0.0, "cosine": 0.01, "constant": 0.03})
+    unsure = replace(sure, optima=tuple(replace(one, expected_regret=0.01) for one in sure.optima))  # of about 2.2
+    known = replace(sure, optima=tuple(replace(one, expected_regret=0.0) for one in sure.optima))
+    assert [row.tied for row in rank_schedules(known)] == [False, False, False]
+    assert [row.tied for row in rank_schedules(unsure)] == [False, True, False]
+    behind = rank_schedules(known)[1].behind
+    assert behind is not None
+    assert behind.value == pytest.approx(behind.low) == pytest.approx(0.01)
+    wide = rank_schedules(unsure)[1].behind
+    assert wide is not None
+    assert wide.value == behind.value
+    assert wide.low < 0 < 0.03 < wide.high  # type: ignore[operator]
+
+
 def test_without_fresh_runs_the_fits_rank(fake: ModuleType) -> None:
     rows = rank_schedules(fake.fake_study(batch_sizes=(64,), schedules=SCHEDULES))
     assert not any(row.measured for row in rows)

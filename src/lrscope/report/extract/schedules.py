@@ -17,8 +17,9 @@ class RankedSchedule:
     """One schedule at one batch size; `rank` 1 is the lowest loss, `tied` is one that is not to be told from it.
 
     `loss` is the mean of the fresh seeds that all schedules were compared on (`measured`), else what the fit expects.
-    Measured losses are compared seed by seed: `behind` is by how much a schedule's lie above those of the first.
-    Expected ones are compared by their intervals, and `behind` is None.
+    Measured losses are compared seed by seed: `behind` is by how much a schedule's lie above those of the first, give
+    or take what either is expected to lose because its learning rate is not quite its best. Expected ones are compared
+    by their intervals, and `behind` is None.
     """
 
     batch_size: int
@@ -86,7 +87,7 @@ def _ranked_by_runs(result: StudyResult, cells: Sequence[Optimum]) -> list[Ranke
     rows = []
     for index, (cell, losses) in enumerate(known):
         assert cell.optimal_lr is not None  # as all that are known
-        behind = difference(losses, known[0][1])
+        behind = _widened(difference(losses, known[0][1]), _may_lose(cell), _may_lose(known[0][0]))
         rows.append(
             RankedSchedule(
                 batch_size=cell.batch_size,
@@ -100,6 +101,19 @@ def _ranked_by_runs(result: StudyResult, cells: Sequence[Optimum]) -> list[Ranke
             )
         )
     return rows
+
+
+def _may_lose(cell: Optimum) -> float:
+    """What a cell's rate is expected to lose against its best one, as a loss."""
+    if cell.expected_regret is None or cell.expected_loss is None:
+        return 0.0
+    return max(0.0, cell.expected_regret * (cell.initial_loss - cell.expected_loss.value))
+
+
+def _widened(behind: Estimate, below: float, above: float) -> Estimate:
+    if behind.low is None or behind.high is None:
+        return behind
+    return Estimate(behind.value, behind.low - below, behind.high + above)
 
 
 def warmup_gains(result: StudyResult) -> tuple[WarmupGain, ...]:
