@@ -19,7 +19,6 @@ FRESH_SEEDS = 3
 FRESH_FROM = 1000
 """Verification seeds start this far above the search's base seed, so that no choice was made on them."""
 
-UNTOLD = 3.0  # times the tolerance: losses whose intervals overlap are called alike up to here
 SGD_DEFAULTS = (0.001, 0.01)
 
 
@@ -35,26 +34,16 @@ def default_lrs(optimizer: torch.optim.Optimizer) -> tuple[float, ...]:
 def choose_optimum(optima: Sequence[Optimum], tolerance: float) -> Optimum | None:
     """The optimum to recommend: of those whose expected loss is as good as that of any other, the largest batch.
 
-    As good is within the tolerance, a share of the drop from the initial loss as regret is; or within three times
-    that where the intervals of the losses overlap, so that they cannot be told apart. Fewer, larger updates win a tie
-    because they take fewer seconds wherever there is hardware to fill.
+    As good is within the tolerance, a share of the drop from the initial loss as regret is. That the intervals of two
+    losses overlap is not enough: a choice between them would give away half of what they may differ by. Fewer, larger
+    updates win a tie because they take fewer seconds wherever there is hardware to fill.
     """
     losses = _expected_losses(optima)
     if not losses:
         return None
-    near = [key for key in losses if all(_as_good(optima[key], optima[other], tolerance) for other in losses)]
+    best = min(losses.values())
+    near = [key for key, loss in losses.items() if loss - best <= tolerance * max(0.0, optima[key].initial_loss - best)]
     return optima[max(near, key=lambda key: (optima[key].batch_size, -losses[key]))]
-
-
-def _as_good(optimum: Optimum, other: Optimum, tolerance: float) -> bool:
-    loss, rival = optimum.expected_loss, other.expected_loss
-    if loss is None or rival is None:
-        return False
-    lag = loss.value - rival.value
-    allowed = tolerance * abs(optimum.initial_loss - rival.value)
-    ceiling = math.inf if rival.high is None else rival.high
-    floor = -math.inf if loss.low is None else loss.low
-    return lag <= max(0.0, allowed) or (lag <= UNTOLD * allowed and floor <= ceiling)
 
 
 def reason(optima: Sequence[Optimum], chosen: Optimum) -> str:
@@ -68,8 +57,8 @@ def reason(optima: Sequence[Optimum], chosen: Optimum) -> str:
     least, words = best.expected_loss.value, "batch size" if best.batch_size != chosen.batch_size else "schedule"
     where = best.batch_size if words == "batch size" else best.schedule
     return (
-        f"The lowest expected loss, {least:.3g}, is that of {words} {where}; of what cannot be told apart from it, or "
-        "lies as near as makes no difference, this has the largest batch size."
+        f"The lowest expected loss, {least:.3g}, is that of {words} {where}; of what lies as near to it as makes no "
+        "difference, this has the largest batch size."
     )
 
 
