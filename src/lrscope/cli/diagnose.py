@@ -90,7 +90,7 @@ def _write_picture(curves: list[Curve], verdicts: list[Diagnosis], path: Path) -
 def _show(curve: Curve, verdict: Diagnosis) -> None:
     style = STYLES[verdict.regime]
     probability = verdict.probabilities.get(verdict.regime)
-    sure = f" ({probability:.0%})" if probability is not None else ""
+    sure = f" ({100 * probability:.0f} %)" if probability is not None else ""
     stdout.print(
         f"[bold]{_safe(verdict.name)}[/]  [{style}]{verdict.regime.replace('_', ' ')}[/]{sure}", highlight=False
     )
@@ -118,7 +118,7 @@ def _summary(verdicts: list[Diagnosis]) -> Table:
         table.add_row(
             _safe(verdict.name),
             f"[{STYLES[verdict.regime]}]{verdict.regime.replace('_', ' ')}[/]",
-            "" if probability is None else f"{probability:.0%}",
+            "" if probability is None else f"{100 * probability:.0f} %",
             "" if verdict.regime == "inconclusive" else change,
         )
     return table

@@ -206,7 +206,7 @@ def _curves_table(scaling: Scaling, group: GroupScaling) -> RichTable:
 
 
 def _show_laws(group: GroupScaling) -> None:
-    ranked = [f"{law.name} {law.weight:.0%}" for law in group.laws if law.weight >= 0.01]
+    ranked = [f"{law.name} {100 * law.weight:.0f} %" for law in group.laws if law.weight >= 0.01]
     if ranked:
         stdout.print(f"Laws: {', '.join(ranked)}.", markup=False, highlight=False)
     for size, lr in group.predictions:

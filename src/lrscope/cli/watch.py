@@ -112,7 +112,7 @@ def _view(curves: list[Curve], verdicts: list[Diagnosis], history: _History) -> 
         line.append(f"{verdict.name}  ", style="bold")
         line.append(verdict.regime.replace("_", " "), style=style)
         probability = verdict.probabilities.get(verdict.regime)
-        line.append(f" {probability:.0%}" if probability is not None else "", style="dim")
+        line.append(f" {100 * probability:.0f} %" if probability is not None else "", style="dim")
         step = int(curve.step[-1]) if len(curve) else 0
         line.append(f"   step {step}, loss {curve.loss[-1]:.4g}" if len(curve) else "", style="dim")
         parts.append(line)

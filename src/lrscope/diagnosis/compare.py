@@ -146,5 +146,5 @@ def _relative(sweep: _Sweep, i: int, best: int, beyond: Verdict | None) -> Evide
     excess = float(sweep.excess[i])
     return Evidence(
         what="excess", value=excess,
-        says=f"It ends {excess:.1%} of the best run's fall above the best run, whose peak rate is {rate}.",
+        says=f"It ends {100 * excess:.1f} % of the best run's fall above the best run, whose peak rate is {rate}.",
     )  # fmt: skip

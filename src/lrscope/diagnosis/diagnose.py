@@ -123,7 +123,7 @@ def diagnose(curve: Curve, *, variant: str | None = None) -> Diagnosis:
     verdict: Verdict = REGIMES[index] if index < len(REGIMES) else "inconclusive"
     covered = _covered(curve)
     if covered < SHORTEST_SHARE and verdict != "very_high":
-        verdict, reason = "inconclusive", f"The log covers only {covered:.1%} of the planned steps."
+        verdict, reason = "inconclusive", f"The log covers only {100 * covered:.1f} % of the planned steps."
     elif verdict == "inconclusive":
         first, second = (REGIMES[i].replace("_", " ") for i in np.argsort(-probabilities)[:2])
         reason = f"The curve leaves it open between {first} and {second}."

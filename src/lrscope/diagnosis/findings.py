@@ -60,7 +60,7 @@ def loss_spikes(curve: Curve, shape: Shape) -> Finding | None:
     times = f"{len(steps)} times, first at step {steps[0]}" if len(steps) > 1 else f"once, at step {steps[0]}"
     return Finding(
         what="loss_spikes", value=float(len(steps)), steps=steps,
-        says=f"The loss spiked {times}; the tallest spike undid {tallest:.0%} of the fall.",
+        says=f"The loss spiked {times}; the tallest spike undid {100 * tallest:.0f} % of the fall.",
     )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def late_divergence(curve: Curve, shape: Shape) -> Finding | None:
     steps = _steps(curve)
     turn = int(np.searchsorted(shape.time, (lowest + 1) / len(shape.linear)))
     step = int(steps[min(turn, len(steps) - 1)])
-    end = "is not finite any more" if not_finite else f"ends {came_back:.0%} of its fall above that"
+    end = "is not finite any more" if not_finite else f"ends {100 * came_back:.0f} % of its fall above that"
     return Finding(
         what="late_divergence", value=float("inf") if not_finite else float(came_back), steps=(step,),
         says=f"The loss fell until about step {step}, then rose: it {end}.",
@@ -104,7 +104,7 @@ def overfitting(curve: Curve, shape: Shape) -> Finding | None:
     return Finding(
         what="overfitting", value=float(share), steps=(int(step[lowest]),),
         says=f"The validation loss was lowest at step {int(step[lowest])} and has since risen by "
-        f"{min(share, 9.99):.0%} of its fall, while the training loss went on falling.",
+        f"{100 * min(share, 9.99):.0f} % of its fall, while the training loss went on falling.",
     )  # fmt: skip
 
 
@@ -123,9 +123,9 @@ def decays_too_early(curve: Curve, shape: Shape) -> Finding | None:
     step = int(_steps(curve)[low[0]])
     return Finding(
         what="decays_too_early", value=at, steps=(step,),
-        says=f"From step {step} on ({at:.0%} of the run) the rate is below a tenth of its peak; the loss was "
-        f"still falling by {before:.0%} of its fall per tenfold of time, and made only {max(0.0, after):.0%} of its "
-        "fall since.",
+        says=f"From step {step} on ({100 * at:.0f} % of the run) the rate is below a tenth of its peak; the loss was "
+        f"still falling by {100 * before:.0f} % of its fall per tenfold of time, and made only "
+        f"{100 * max(0.0, after):.0f} % of its fall since.",
     )  # fmt: skip
 
 
@@ -144,6 +144,6 @@ def wasted_warmup(curve: Curve, shape: Shape) -> Finding | None:
     step = int(_steps(curve)[full[0]])
     return Finding(
         what="wasted_warmup", value=warm, steps=(step,),
-        says=f"The warm-up takes {step} steps, {warm:.0%} of the run, and makes {max(0.0, made):.0%} of the fall, "
-        "without any instability that would ask for one so long.",
+        says=f"The warm-up takes {step} steps, {100 * warm:.0f} % of the run, and makes "
+        f"{100 * max(0.0, made):.0f} % of the fall, without any instability that would ask for one so long.",
     )  # fmt: skip

@@ -58,7 +58,7 @@ def _add_run(page: Page, curve: Curve, verdict: Diagnosis, collapsed: bool) -> N
 
 def _title(verdict: Diagnosis) -> str:
     probability = verdict.probabilities.get(verdict.regime)
-    sure = f" ({probability:.0%})" if probability is not None else ""
+    sure = f" ({100 * probability:.0f} %)" if probability is not None else ""
     return f"{verdict.name}: {_word(verdict)}{sure}"
 
 
@@ -75,4 +75,4 @@ def _overview(verdicts: Sequence[Diagnosis]) -> str:
 def _row(verdict: Diagnosis) -> list[str | float | None]:
     probability = verdict.probabilities.get(verdict.regime)
     change = {"good": "keep", "inconclusive": "undecided"}.get(verdict.regime) or factor_text(verdict.lr_factor)
-    return [verdict.name, _word(verdict), probability and f"{probability:.0%}", change]
+    return [verdict.name, _word(verdict), probability and f"{100 * probability:.0f} %", change]

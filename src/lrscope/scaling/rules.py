@@ -234,7 +234,7 @@ def _advice(start: int, end: int, adaptive: bool, noise_scale: float | None) -> 
     if noise_scale is not None and end > noise_scale:
         share = 1.0 / (1.0 + noise_scale / end)
         advice.append(
-            f"{end} is beyond the noise scale: updates are already {share:.0%} as good as any batch makes them."
+            f"{end} is beyond the noise scale: updates are already {100 * share:.0f} % as good as any batch makes them."
         )
     if k > 8 or k < 1 / 8:
         advice.append(

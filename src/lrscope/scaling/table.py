@@ -238,8 +238,8 @@ def _group(
         notes.append("One batch size cannot show how the optimum moves: the prediction rests on what other jobs do.")
     elif laws and len(laws) > 1 and laws[0].weight < 0.5:
         notes.append(
-            f"These batch sizes do not tell the laws apart ({laws[0].name} {laws[0].weight:.0%}, "
-            f"{laws[1].name} {laws[1].weight:.0%}): the prediction is an average over them."
+            f"These batch sizes do not tell the laws apart ({laws[0].name} {100 * laws[0].weight:.0f} %, "
+            f"{laws[1].name} {100 * laws[1].weight:.0f} %): the prediction is an average over them."
         )
     next_run = advise_next_run([(curve.batch_size, curve.u_curve) for curve in curves], laws)
     return GroupScaling(

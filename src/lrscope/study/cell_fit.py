@@ -138,14 +138,15 @@ def judge(fitted: UCurve, space: SearchSpace) -> Choice:
     at_end = min(choice / space.lr_low, space.lr_high / choice) < 2**0.25
     if _nothing_gained(fitted):
         status, low, high = "inconclusive", None, None
-        advice = f"No learning rate lowered the loss by {NOTHING:.0%}: look at the task, or go wider with --lr."
+        advice = f"No learning rate lowered the loss by {100 * NOTHING:.0f} %: look at the task, or go wider with --lr."
     elif status == "edge" and (at_end or regret > space.tolerance):
         low, high = (None, high) if fitted.edge == "low" else (low, None)
     elif status != "found" and fitted.posterior is not None and regret <= space.tolerance:
         status = "found"
     elif status == "found" and regret > DOUBTFUL * space.tolerance:
         status = "inconclusive"
-        advice = f"The choice {choice:.3g} is expected to lose {regret:.1%} of what training gains: allow more seeds."
+        lost = f"{100 * regret:.1f} % of what training gains"
+        advice = f"The choice {choice:.3g} is expected to lose {lost}: allow more seeds."
     low = None if low is None else min(low, choice / 2**NEAREST)
     high = None if high is None else max(high, choice * 2**NEAREST)
     if status == "found" and low is not None and high is not None:

@@ -231,7 +231,9 @@ class Monitor:
             chance = found.probabilities[found.regime]
             says = " ".join(item.says for item in found.evidence[:2])
             word = found.regime.replace("_", " ")
-            self._record.tell(f"Step {self._record.count - 1}: the learning rate looks {word} ({chance:.0%}). {says}")
+            self._record.tell(
+                f"Step {self._record.count - 1}: the learning rate looks {word} ({100 * chance:.0f} %). {says}"
+            )
 
     def _act(self, value: float) -> None:
         step = self._record.count - 1

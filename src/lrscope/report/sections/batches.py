@@ -54,7 +54,7 @@ def add_law_table(section: Section, laws: Sequence[BatchLaw]) -> None:
                 law.name,
                 law.formula,
                 ", ".join(f"{name} = {format_estimate(value)}" for name, value in law.parameters.items()),
-                Cell(text=f"{law.weight:.0%}".replace("%", " %"), sort=law.weight),
+                Cell(text=f"{100 * law.weight:.0f} %", sort=law.weight),
             ]
             for law in laws
         ],
@@ -93,9 +93,9 @@ def _law_sentence(result: StudyResult) -> str:
         return "No law was fitted."
     best = result.laws[0]
     if best.weight < UNDECIDED:
-        names = " and ".join(f"{law.name} ({law.weight:.0%})".replace("%", " %") for law in result.laws[:2])
+        names = " and ".join(f"{law.name} ({100 * law.weight:.0f} %)" for law in result.laws[:2])
         return f"These batch sizes cannot tell the laws apart: {names} lead."
-    return f"The {best.name} law fits best, {best.formula}, with {best.weight:.0%} of the weight.".replace("%", " %")
+    return f"The {best.name} law fits best, {best.formula}, with {100 * best.weight:.0f} % of the weight."
 
 
 def _batch_sentence(comparison: BatchComparison) -> str:

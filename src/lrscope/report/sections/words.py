@@ -23,9 +23,9 @@ def thinned(share: float) -> str:
     'Smoothed by an exponential moving average with a half-life of 1 % of the run'
     """
     return (
-        f"Smoothed by an exponential moving average with a half-life of {share:.0%} of the run; thinned to {POINTS} "
-        "points by largest triangle three buckets."
-    ).replace("%", " %")
+        f"Smoothed by an exponential moving average with a half-life of {100 * share:.0f} % of the run; "
+        f"thinned to {POINTS} points by largest triangle three buckets."
+    )
 
 
 def listed(items: Sequence[object]) -> str:
