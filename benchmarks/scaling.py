@@ -315,7 +315,7 @@ def company_table(llm: Fits) -> list[str]:
 def own_tasks_table() -> list[str]:
     """The project's own tasks, beside the rules."""
     lines = head(
-        "Fourteen tasks of this project: the largest of three batch sizes from the other two, within 2 % of the gain",
+        "Tasks of this project: the largest of three batch sizes from the other two, within 2 % of the gain",
         f"metric | tasks | lrscope | {' | '.join(RULES)} | interval holds | octaves wide",
     )
     for metric in ("train_loss", "val_loss"):
