@@ -67,6 +67,10 @@ def test_norms_that_are_not_finite_are_left_out():
         ({"grad_norm": np.ones(50), "window": 0}, "window"),
         ({"grad_norm": np.ones(50), "total_steps": 20}, "total_steps"),
         ({"grad_norm": np.ones(3), "step": [0, 2, 1]}, "increasing"),
+        ({"grad_norm": np.ones(50), "total_steps": float("nan")}, "total_steps"),
+        ({"grad_norm": np.ones(50), "step": np.arange(50) * np.nan}, "rows of one length of numbers"),
+        ({"grad_norm": "many"}, "rows of one length of numbers"),
+        ({"grad_norm": np.repeat([1e300, 1e-300], 25)}, "weights are not finite"),
     ],
 )
 def test_bad_input_is_refused(arguments, names):

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import median_filter
 
 from lrscope.errors import InvalidInput
+from lrscope.schedules.schedule import is_number
 
 FloatArray = NDArray[np.float64]
 Optimizer = Literal["sgd", "adam"]
@@ -53,11 +54,12 @@ def refine_rates(weights: ArrayLike, *, spacing: ArrayLike = 1.0) -> FloatArray:
     """
     w = np.asarray(weights, dtype=np.float64)
     mass = w * np.asarray(spacing, dtype=np.float64)
-    left = np.cumsum(mass[::-1])[::-1] - mass  # Σ_{p>t} w_p, (points,)
-    rates = w * np.maximum(left, 0.0)
+    with np.errstate(invalid="ignore", over="ignore"):  # refused below
+        left = np.cumsum(mass[::-1])[::-1] - mass  # Σ_{p>t} w_p, (points,)
+        rates = w * np.maximum(left, 0.0)
     rates[-1] = 0.0
     peak = rates.max()
-    if not (np.isfinite(peak) and peak > 0):
+    if not (np.all(np.isfinite(rates)) and peak > 0):
         raise InvalidInput(
             "A schedule cannot be refined from these gradient norms: their weights are not finite or zero."
         )
@@ -98,12 +100,16 @@ def refine_schedule(
             f"The 'window' of refine_schedule must be a share of the run, above 0 and at most 1. Got {window}."
         )
     steps, norms = _usable(grad_norm, step)
+    if total_steps is not None and not (is_number(total_steps) and total_steps > steps[-1]):
+        raise InvalidInput(
+            f"The 'total_steps' must be larger than the last logged step {steps[-1]}. Got {total_steps!r}."
+        )
     total = int(steps[-1] + np.median(np.diff(steps))) if total_steps is None else int(total_steps)
-    if total <= steps[-1]:
-        raise InvalidInput(f"The 'total_steps' must be larger than the last logged step {steps[-1]}. Got {total}.")
     smoothed = median_filter(norms, size=max(1, round(window * norms.size)), mode="reflect")
     spacing = np.diff(np.append(steps, total)).astype(np.float64)
-    rates = refine_rates((smoothed / np.median(smoothed)) ** POWER[optimizer], spacing=spacing)
+    with np.errstate(divide="ignore", over="ignore"):  # such weights are refused
+        weights = (smoothed / np.median(smoothed)) ** POWER[optimizer]
+    rates = refine_rates(weights, spacing=spacing)
     peak = int(np.argmax(rates >= RISEN))  # not the highest point: noise moves that along a slow decline
     return Refinement(
         step=steps,
@@ -118,10 +124,17 @@ def refine_schedule(
 
 def _usable(grad_norm: ArrayLike, step: ArrayLike | None) -> tuple[NDArray[np.int64], FloatArray]:
     """The finite, positive norms and their steps."""
-    norms = np.asarray(grad_norm, dtype=np.float64)
-    steps = np.arange(norms.size) if step is None else np.asarray(step, dtype=np.int64)
-    if norms.ndim != 1 or steps.shape != norms.shape or np.any(np.diff(steps) <= 0):
-        raise InvalidInput("The 'grad_norm' and 'step' of a log must be two rows of one length, the steps increasing.")
+    refusal = "The 'grad_norm' and 'step' of a log must be two rows of one length of numbers, the steps increasing."
+    try:
+        norms = np.asarray(grad_norm, dtype=np.float64)
+        given = np.arange(norms.size) if step is None else np.asarray(step, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInput(refusal) from None
+    if norms.ndim != 1 or given.shape != norms.shape or not np.all(np.isfinite(given)):
+        raise InvalidInput(refusal)
+    steps = given.astype(np.int64)
+    if np.any(np.diff(steps) <= 0):
+        raise InvalidInput(refusal)
     usable = np.isfinite(norms) & (norms > 0)
     if np.count_nonzero(usable) < 10:
         raise InvalidInput(
