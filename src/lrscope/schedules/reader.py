@@ -66,18 +66,22 @@ class Reader:
         self.next = 0
 
     def error(self, what: str) -> InvalidInput:
+        """What is wrong with the text, as an error to raise."""
         example = "A schedule reads like 'warmup(5%) -> cosine(end_factor=0.1)'."
         return InvalidInput(f"The schedule '{shortened(self.text)}' {what}. {example}")
 
     def peek(self, ahead: int = 0) -> str:
+        """The next token, or one ahead of it; empty past the end."""
         i = self.next + ahead
         return self.tokens[i][1] if i < len(self.tokens) else ""
 
     def kind(self, ahead: int = 0) -> str:
+        """What the next token is, or one ahead of it; empty past the end."""
         i = self.next + ahead
         return self.tokens[i][0] if i < len(self.tokens) else ""
 
     def take(self, wanted: str = "") -> str:
+        """The next token, passed over. Raises InvalidInput where it is not the one that is wanted."""
         token = self.peek()
         if not token or (wanted and token != wanted):
             place = f"at '{self.text[self.tokens[self.next][2] :][:20]}'" if token else "at its end"
@@ -86,6 +90,7 @@ class Reader:
         return token
 
     def whole(self) -> Call:
+        """The schedule that the whole text is."""
         depth = 0
         for _, token, _ in self.tokens:
             depth += (token in ("(", "[")) - (token in (")", "]"))
@@ -97,6 +102,7 @@ class Reader:
         return call
 
     def schedule(self) -> Call:
+        """product { -> product }"""
         phases = [self.product()]
         while self.kind() == "arrow":
             self.take()
@@ -104,6 +110,7 @@ class Reader:
         return phases[0] if len(phases) == 1 else Call("->", tuple(phases))
 
     def product(self) -> Call:
+        """atom { * atom }"""
         factors = [self.atom()]
         while self.peek() in ("*", "×"):
             self.take()
@@ -111,6 +118,7 @@ class Reader:
         return factors[0] if len(factors) == 1 else Call("*", tuple(factors))
 
     def atom(self) -> Call:
+        """( schedule ) | number | name [ ( arguments ) ]"""
         if self.peek() == "(":
             self.take()
             call = self.schedule()
@@ -143,6 +151,7 @@ class Reader:
         return Call(name, tuple(positional), tuple(named))
 
     def value(self) -> Any:
+        """[ values ] | quantity | word | schedule"""
         if self.peek() == "[":
             self.take()
             values: list[Any] = []
@@ -160,6 +169,7 @@ class Reader:
         return self.schedule()
 
     def quantity(self) -> Quantity:
+        """number [ unit ]"""
         written = self.take().replace("_", "")
         if not _can_be_exact(written):
             raise self.error(f"has a number that is out of range, '{written[:20]}'")
