@@ -28,6 +28,10 @@ from lrscope.study.find import find_lr
 from lrscope.study.load import TaskSource
 
 RESULTS = Path(__file__).parent / "results" / "find.md"
+SEEN = (
+    "Of the tasks held out, row-gru, wine and denoising-cnn had been seen when the edge of cut batches was first "
+    "explored; no constant is set from them, and the other four were looked at once before the last change."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +84,8 @@ def row(title: str, some: Sequence[Answer]) -> str:
     )
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", default="all", help="names with commas, all, tuning or held-out")
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--budget", type=float, default=0.3)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    made = [one for name in task_names(arguments.tasks) for one in answers(name, arguments.seeds, arguments.budget)]
+def table(made: Sequence[Answer]) -> str:
+    """A row for the tasks tuned on and for those held out, in all and by status, then one for each task."""
     lines = [
         "| answers | n | regret: median | ≤ 5 % | within ×3 | half lost | interval holds | full runs | seconds |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -100,13 +97,26 @@ def main() -> None:
         lines.append(row(f"{title}: inconclusive", [one for one in some if one.status != "found"]))
     names = dict.fromkeys(one.task for one in made)
     lines += [row(name, [one for one in made if one.task == name]) for name in names]
-    text = "\n".join(lines)
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", default="all", help="names with commas, all, tuning or held-out")
+    parser.add_argument("--seeds", type=int, default=4, help="base seeds 10, 20, …: none is the truth's")
+    parser.add_argument("--budget", type=float, default=0.3)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    made = [one for name in task_names(arguments.tasks) for one in answers(name, arguments.seeds, arguments.budget)]
+    text = table(made)
     print(text)
     arguments.out.write_text(
         f"# The quick answer, `lrscope find`\n\n{text}\n\n{len({one.task for one in made})} tasks, three batch sizes, "
         f"{arguments.seeds} seeds, a budget of {arguments.budget:g} full runs, judged by the training loss against the "
-        f"half-octave grids with three seeds. {platform.machine()}, {os.cpu_count()} cores.\n\n"
-        f"`python -m benchmarks.find --tasks {arguments.tasks} --seeds {arguments.seeds}`\n",
+        f"half-octave grids with three seeds. {SEEN} {platform.machine()}, {os.cpu_count()} cores, shared with other "
+        f"work.\n\n`python -m benchmarks.find --tasks {arguments.tasks} --seeds {arguments.seeds} "
+        f"--budget {arguments.budget:g}`\n",
         encoding="utf-8",
     )
 
