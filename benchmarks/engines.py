@@ -292,7 +292,7 @@ def overhead_table(overheads: Sequence[Overhead]) -> list[str]:
 def hardware() -> str:
     """The machine and the versions, in one line."""
     information = Path("/proc/cpuinfo")
-    names = information.read_text().splitlines() if information.exists() else []
+    names = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
     model = next((line.split(":")[1].strip() for line in names if line.startswith("model name")), platform.machine())
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
 

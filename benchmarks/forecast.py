@@ -32,7 +32,7 @@ Runs = dict[str, ScheduledRun]
 def read(path: str) -> dict[str, Runs]:
     """Runs by model size and schedule."""
     rows: dict[tuple[str, str], list[list[float]]] = defaultdict(list)
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         for row in csv.DictReader(file):
             rows[row["model_M"], row["schedule"]].append([float(row[key]) for key in ("step", "lr", "loss")])
     sizes: dict[str, Runs] = defaultdict(dict)
@@ -121,7 +121,7 @@ def main() -> None:
     )
     print(text)
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(text)
+    RESULT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

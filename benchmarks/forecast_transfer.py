@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("runs")
     options = parser.parse_args()
     cells: dict[tuple[str, ...], dict[float, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
-    with open(options.runs) as file:
+    with open(options.runs, encoding="utf-8") as file:
         for row in csv.DictReader(file):
             cell = tuple(row[key] for key in ("n_layers", "d_model", "batch_tokens", "tokens_total", "wd"))
             cells[cell][float(row["warmdown_ratio"])].append((float(row["matrix_lr"]), float(row["final_loss"])))
@@ -79,7 +79,7 @@ def main() -> None:
     )
     print(text)
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(text)
+    RESULT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Case:
 
 def language_models() -> Cells:
     """Cells by (parameters, tokens); the loss is in nats."""
-    with (DATA / "llm_lr_batch_grid" / "final_loss.csv").open() as file:
+    with (DATA / "llm_lr_batch_grid" / "final_loss.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if float(row["steps"]) >= FEWEST_STEPS]
     keys = [(float(row["n_params"]), float(row["tokens"])) for row in rows]
     return _cells(keys, [(row["batch_size"], row["lr"], row["final_loss"]) for row in rows])
@@ -48,7 +48,7 @@ def small_networks() -> Cells:
     keys: list[tuple[float | str, ...]] = []
     values = []
     for name, names, sign in (("mlp_accuracy", ("dataset",), -1), ("regression_mse", ("dataset", "lr_schedule"), 1)):
-        with (DATA / "small_nets_lr_batch_grid" / f"{name}.csv").open() as file:
+        with (DATA / "small_nets_lr_batch_grid" / f"{name}.csv").open(encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 keys.append((name, *(row[column] for column in names)))
                 median = float(row["median"])
@@ -60,7 +60,7 @@ def own_tasks() -> dict[str, dict[str, np.ndarray]]:
     """Task -> columns of the dense grids of this project's own tasks: batch_size, lr, seed, losses (inf = diverged)."""
     tasks = {}
     for path in sorted((Path(__file__).parent / "truth").glob("*.csv")):
-        with path.open() as file:
+        with path.open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         tasks[path.stem] = {
             name: np.array([float(row[name]) if row[name] not in ("", "nan") else math.inf for row in rows])
@@ -72,7 +72,7 @@ def own_tasks() -> dict[str, dict[str, np.ndarray]]:
 def steps_to_target() -> dict[str, np.ndarray]:
     """Model -> (points, 2): batch size in sequences, steps to the target."""
     found: dict[str, list[tuple[float, float]]] = {}
-    with (DATA / "steps_to_target" / "steps_to_target.csv").open() as file:
+    with (DATA / "steps_to_target" / "steps_to_target.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             found.setdefault(row["model"], []).append((float(row["batch_seqs"]), float(row["steps_to_target"])))
     return {model: np.array(points) for model, points in sorted(found.items())}

@@ -235,7 +235,7 @@ def hardware() -> str:
     model = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.exists():
-        names = [line for line in information.read_text().splitlines() if line.startswith("model name")]
+        names = [line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
         model = names[0].split(":")[1].strip() if names else model
     return (
         f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}, "
@@ -262,7 +262,7 @@ def main() -> None:
     text = "\n".join([*lines, ""])
     print(text)
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(text)
+    RESULT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def half_octaves(low: float, high: float) -> list[float]:
 
 def read_truth(path: Path) -> dict[str, np.ndarray]:
     """A table as columns."""
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {name: np.array([float(row[name] or "nan") for row in rows]) for name in FIELDS}
 
@@ -75,7 +75,7 @@ def make_truth(name: str, workers: int | None) -> None:
         return
     new, count = not path.exists(), workers or default_workers(bench.device)
     with (
-        path.open("a", newline="") as file,
+        path.open("a", encoding="utf-8", newline="") as file,
         make_executor("local", TaskSource.of(task.reference), "loop", count) as executor,
     ):
         writer = csv.writer(file)

@@ -16,9 +16,9 @@ def task() -> lrscope.Task:
     data = load_breast_cancer()
     inputs = torch.tensor(data.data, dtype=torch.float32)
     targets = torch.tensor(data.target)
-    inputs = (inputs - inputs.mean(0)) / inputs.std(0)
     order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
     train, validation = order[:450], order[450:]
+    inputs = (inputs - inputs[train].mean(0)) / inputs[train].std(0)
     return lrscope.Task(
         name="tumours",
         model=lambda: nn.Sequential(nn.Linear(30, 32), nn.ReLU(), nn.Linear(32, 2)),
