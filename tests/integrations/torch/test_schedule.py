@@ -322,3 +322,30 @@ def test_is_a_torch_scheduler_that_composes_with_torchs_own() -> None:
     assert scheduler.get_lr() == scheduler.get_last_lr() == [1.0]
     with pytest.raises(InvalidInput, match=r"needs a torch.optim.Optimizer. Got Linear"):
         ScheduledLR(nn.Linear(1, 1), "constant")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("optimizer_first", [True, False])
+@pytest.mark.parametrize("stop", [0, 3, 4, 5, 8, 9])
+def test_a_sequence_of_torchs_with_members_of_ours_is_restored(stop: int, optimizer_first: bool) -> None:
+    def made() -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.SequentialLR]:
+        optimizer = make((1.0,))
+        members = [
+            ScheduledLR(optimizer, "linear", total_steps=5),
+            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step),
+            ScheduledLR(optimizer, "constant(factor=0.3)"),
+        ]
+        return optimizer, torch.optim.lr_scheduler.SequentialLR(optimizer, members, milestones=[4, 8])
+
+    expected = [1.0, 0.75, 0.5, 0.25, 1.0, 0.5, 0.25, 0.125, 0.3, 0.3]
+    optimizer, sequence = made()
+    for step in range(stop):
+        assert rates(optimizer) == [expected[step]]
+        update(optimizer, sequence)
+    states = optimizer.state_dict(), sequence.state_dict()
+    optimizer, sequence = made()
+    order = [(optimizer, states[0]), (sequence, states[1])]
+    for part, state in order if optimizer_first else reversed(order):
+        part.load_state_dict(state)
+    for step in range(stop, len(expected)):
+        assert rates(optimizer) == [expected[step]]
+        update(optimizer, sequence)

@@ -92,6 +92,7 @@ class ScheduledLR(LRScheduler):
         self.base_lrs: list[float | Tensor] = []
         self.last_epoch = last_epoch + 1
         self._step_count = 1
+        self._is_member = False  # of PyTorch's SequentialLR, which says when it is this one's turn
         self._shares = [Shares(one) for one in self.schedules]
         riders = {"weight_decay": weight_decay, "momentum": momentum, "betas": betas}
         self._riders: list[Rider] = make_riders(optimizer, riders, resolved)
@@ -141,24 +142,36 @@ class ScheduledLR(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes to the step of `state_dict`, of this class or of one of PyTorch's schedulers, and sets its rates.
 
+        A member of a SequentialLR leaves the rates alone: whose turn it is, only the whole knows.
+
         Raises:
             InvalidInput: there is no step in it.
         """
         step = state_dict.get("step", state_dict.get("last_epoch"))
-        if not isinstance(step, int) or step < 0:
+        self._is_member = self._is_member or self.last_epoch < 0
+        if not isinstance(step, int) or step < (-1 if self._is_member else 0):
             raise InvalidInput(f"A scheduler's state must hold its 'step', an int >= 0. Got {step!r}.")
         self.last_epoch = step
         self._step_count = step + 1
         self._watch.forget()
-        self._apply(step)
+        if not self._is_member:
+            self._apply(step)
 
     @override
     def _initial_step(self) -> None:
         """PyTorch's SequentialLR takes its members back by one step and calls this to begin."""
+        self._is_member = True
         self.step(self.last_epoch + 1)
 
+    @override
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """PyTorch's SequentialLR calls this to begin a later member."""
+        self._is_member = True
+        self._watch.updated = False
+        self._apply(self.last_epoch + 1 if epoch is None else epoch)
+
     def _before_update(self) -> None:
-        if len(self.optimizer.param_groups) != len(self.base_lrs):
+        if len(self.optimizer.param_groups) != len(self.base_lrs) and self.last_epoch >= 0:
             self._apply(self.last_epoch)
 
     def _apply(self, step: int) -> None:
