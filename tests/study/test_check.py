@@ -35,6 +35,7 @@ def _raises(*_: object) -> Any:
     [
         ({"loss": lambda outputs, targets: outputs.square()}, r"a scalar tensor. Got a tensor of shape \(8, 1\)"),
         ({"loss": lambda outputs, targets: 3.0}, "must be a scalar tensor. Got float"),
+        ({"loss": lambda outputs, targets: outputs.mean() + 0j}, "must be a real number. Got torch.complex64"),
         ({"loss": lambda outputs, targets: targets.mean()}, "must depend on the model's parameters"),
         ({"loss": lambda outputs, targets: outputs.mean() / 0}, "must be finite before the first update. Got -?inf"),
         ({"model": lambda: SHARED}, "must make a new model at each call"),

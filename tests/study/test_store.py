@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrscope.errors import InvalidInput, StudyMismatch
+from lrscope.errors import InvalidInput, StudyMismatch, WorkFailed
 from lrscope.study.store import CHUNK, SCHEMA_VERSION, open_store, read_store
 from lrscope.study.trial import Trial, TrialResult
 
@@ -191,3 +191,17 @@ def test_a_key_is_what_tells_trials_apart(tmp_path: Path, make: Make) -> None:
             store.add(replace(first, trial=replace(first.trial, **{name: value})))
         assert len(store.trials()) == 1 + len(changes)
         assert set(asdict(first.trial)) == set(changes)
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_what_was_written_stays(tmp_path: Path, make: Make) -> None:
+    first, second = make(5), make(50_000)
+    with open_store(tmp_path) as store:
+        store.add(first)
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages}")  # as if the disk had no room for another page
+        with pytest.raises(
+            WorkFailed, match=r"Cannot write study\.db: database or disk is full\. What it holds is kept"
+        ):
+            store.add(second)
+    with read_store(tmp_path) as store:
+        assert list(store.trials()) == [first.trial]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import signal
@@ -53,23 +55,38 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 def main() -> None:
     """Run the command line. Exit 0 done, 1 the work failed, 2 bad input or usage, 3 where --fail-on asked for it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: workers are let go
+    for stream in (sys.stdout, sys.stderr):  # a terminal of few characters shows question marks for the others
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="lrscope", standalone_mode=False)
+        sys.stdout.flush()
     except LrscopeError as error:
         _end(f"Error: {error}", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _end("Stopped.", 1)
     except BrokenPipeError:  # whoever read the output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(1)
     except USAGE_ERROR as error:
         _end(f"Error: {_what_was_wrong(error, sys.argv[1:])} See `{error.ctx.command_path} --help`.", 2)  # type: ignore[attr-defined]
-    except Exception as error:  # a fault of lrscope's own: still one sentence, with the place
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        _end(
-            f"Error: {type(error).__name__}: {error} ({place.filename}:{place.lineno}). This is a fault of lrscope.", 1
-        )
+    except Exception as error:
+        _end(f"Error: {_what_failed(error)}", 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_stdout() -> None:
+    """Forget what is still to be written on standard output: it cannot be, and Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _what_failed(error: Exception) -> str:
+    """A full disk, or else a fault of lrscope's own: still one sentence, with the place."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        _drop_stdout()
+        return f"{error.filename or 'The output'} cannot be written: {error.strerror}."
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno}). This is a fault of lrscope."
 
 
 def _what_was_wrong(error: Exception, arguments: list[str]) -> str:

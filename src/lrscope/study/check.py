@@ -52,6 +52,8 @@ def _first_loss(bench: Bench, model: nn.Module, batch_size: int) -> torch.Tensor
     if not torch.is_tensor(loss) or loss.numel() != 1:
         got = f"a tensor of shape {tuple(loss.shape)}" if torch.is_tensor(loss) else type(loss).__name__
         raise InvalidTask(f"The loss of task '{name}' must be a scalar tensor. Got {got}.")
+    if loss.is_complex():
+        raise InvalidTask(f"The loss of task '{name}' must be a real number. Got {loss.dtype}.")
     if not loss.requires_grad:
         raise InvalidTask(f"The loss of task '{name}' must depend on the model's parameters.")
     if not math.isfinite(loss.item()):

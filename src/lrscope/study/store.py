@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lrscope.errors import InvalidInput, StudyMismatch
+from lrscope.errors import InvalidInput, StudyMismatch, WorkFailed
 from lrscope.study.trial import Trial, TrialResult
 
 SCHEMA_VERSION = 3
@@ -71,7 +71,7 @@ class Store:
 
     def put_fact(self, name: str, value: Any) -> None:
         """Write one fact."""
-        with self._db:
+        with _writing(), self._db:
             self._db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value)))
 
     def trials(self) -> dict[Trial, TrialResult]:
@@ -89,7 +89,7 @@ class Store:
         row = {**asdict(result.trial), **{name: _to_sql(getattr(result, name)) for name in _SCALARS}}
         row["metrics"] = json.dumps(result.metrics)
         marks = ", ".join("?" * len(row))
-        with self._db:
+        with _writing(), self._db:
             cursor = self._db.execute(
                 f"INSERT OR IGNORE INTO trial ({', '.join(row)}) VALUES ({marks})", tuple(row.values())
             )
@@ -113,12 +113,24 @@ class Store:
 
 
 @contextmanager
+def _writing() -> Iterator[None]:
+    """Put what keeps a database from being written, as a full disk does, into a sentence."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise WorkFailed(
+            f"Cannot write study.db: {error}. What it holds is kept: with that put right, the same command goes on."
+        ) from error
+
+
+@contextmanager
 def open_store(folder: Path) -> Iterator[Store]:
     """Open a folder's study for writing, new or old; migrates an older schema.
 
     Raises:
         InvalidInput: another process is writing to it, or the file is no study.
         StudyMismatch: it was written by a newer lrscope.
+        WorkFailed: the disk is full, or the file cannot be written; so do the store's own methods.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,9 +138,10 @@ def open_store(folder: Path) -> Iterator[Store]:
         raise InvalidInput(f"Cannot keep a study in '{folder}': {error.strerror}.") from None
     with _only_writer(folder), closing(_connect(folder / "study.db")) as db:
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; no wait for the disk at a trial
-            _bring_up_to_date(db, folder)
+            with _writing():
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; no trial waits for the disk
+                _bring_up_to_date(db, folder)
         except sqlite3.DatabaseError as error:
             raise InvalidInput(f"'{folder / 'study.db'}' is not a study's database: {error}.") from None
         yield Store(db)
