@@ -23,6 +23,7 @@ import torch.distributed as dist
 from torch import nn
 
 from lrscope.errors import InvalidInput
+from lrscope.integrations.torch.tensors import together, widened
 from lrscope.noise.noise_scale import NoiseScale
 from lrscope.noise.pairs import RunningNoiseScale
 
@@ -76,7 +77,7 @@ class AccumulationNoise:
             self._arrivals[index] += 1
             size = self._sq_norm(self._parameters[index], gradient)
             if size is not None:
-                self._small = size if self._small is None else self._small + size
+                self._small = size if self._small is None else self._small + size.to(self._small.device)
 
         return take_in
 
@@ -111,8 +112,8 @@ class AccumulationNoise:
         sizes = [
             self._sq_norm(parameter, parameter.grad) for parameter in self._parameters if parameter.grad is not None
         ]
-        big = torch.stack([size for size in sizes if size is not None]).sum()
-        small_sq, big_sq = torch.stack([small, big]).div(loss_scale**2).tolist()  # the one transfer of the update
+        big = together([size for size in sizes if size is not None]).sum()
+        small_sq, big_sq = together([small, big]).div(loss_scale**2).tolist()  # the one transfer of the update
         if self._loss_is_divided:  # what arrived is g/K each, and the mean stands in .grad
             small_sq *= count
         else:
@@ -190,7 +191,7 @@ def _measure_and_reduce(state: DataParallelNoise, bucket: Any) -> torch.futures.
 
 def _squared_norm(gradient: torch.Tensor) -> torch.Tensor:
     norm: torch.Tensor = torch.linalg.vector_norm(gradient.detach(), dtype=torch.float32)
-    return norm.double().square()
+    return widened(norm).square()
 
 
 def adam_preconditioner(optimizer: torch.optim.Optimizer, parameter: torch.Tensor) -> torch.Tensor | None:

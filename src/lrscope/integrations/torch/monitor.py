@@ -14,7 +14,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from lrscope.integrations.torch.monitor_record import Facts, MonitorRecord, Scal
 from lrscope.integrations.torch.rewind import DivergenceWatch, Rewinder, parameters
 from lrscope.integrations.torch.stability import Sharpness, measure_sharpness
 from lrscope.integrations.torch.step_length import step_length, unclipped_slope
+from lrscope.integrations.torch.tensors import dot, norm, together
 
 EVERY = 100
 EARLY = (4, 9, 19, 39, 69)
@@ -175,8 +176,8 @@ class Monitor:
         if previous is not None and _alike(previous, gradients):
             measured.found["consecutive_cosine"] = _cosine(previous, gradients)
         if measured.weights:
-            measured.found["grad_norm"] = _norm(gradients)
-            measured.found["grad_norm_l1"] = float(_together(torch._foreach_norm(gradients, 1)).sum())
+            measured.found["grad_norm"] = float(norm(gradients))
+            measured.found["grad_norm_l1"] = float(together(torch._foreach_norm(gradients, 1)).sum())
             gradients = [g.clone() for g in gradients]
         measured.gradients = gradients
 
@@ -200,9 +201,9 @@ class Monitor:
         if measured is not None and not measured.gradients:
             self._look(measured)
         if measured is not None and measured.weights:
-            size = _norm(measured.weights)
+            size = float(norm(measured.weights))
             change = [p.detach() - w for p, w in zip(parameters(self.optimizer), measured.weights, strict=True)]
-            measured.found["update_ratio"] = _norm(change) / size if size > 0 else math.inf
+            measured.found["update_ratio"] = float(norm(change)) / size if size > 0 else math.inf
             measured.weights = change
         self._seconds += time.perf_counter() - start
 
@@ -216,8 +217,8 @@ class Monitor:
             after = again()
             found = torch.autograd.grad(after, parameters(self.optimizer), allow_unused=True)
         last = [g.to_dense() if g is not None else torch.zeros_like(c) for g, c in zip(found, change, strict=True)]
-        loss1, slope1 = float(after.detach()), _dot(last, change)
-        slope0 = unclipped_slope(loss, loss1, _dot(first, change), slope1)
+        loss1, slope1 = float(after.detach()), float(dot(last, change))
+        slope0 = unclipped_slope(loss, loss1, float(dot(first, change)), slope1)
         return {"alpha": step_length(loss, loss1, slope0, slope1), "gradient_cosine": _cosine(first, last)}
 
     # --- what it does ---
@@ -335,19 +336,6 @@ def _alike(a: list[Tensor], b: list[Tensor]) -> bool:
     return [x.shape for x in a] == [x.shape for x in b]
 
 
-def _dot(a: list[Tensor], b: list[Tensor]) -> float:
-    return float(_together([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum())
-
-
-def _norm(tensors: list[Tensor]) -> float:
-    return float(_together(torch._foreach_norm(tensors)).norm())
-
-
-def _together(scalars: Sequence[Tensor]) -> Tensor:
-    """Scalars as one tensor, on the device of the first: a model may lie on several."""
-    return torch.stack([scalar.to(scalars[0].device) for scalar in scalars])
-
-
 def _cosine(a: list[Tensor], b: list[Tensor]) -> float:
-    size = _norm(a) * _norm(b)
-    return _dot(a, b) / size if size > 0 else math.nan
+    size = float(norm(a)) * float(norm(b))
+    return float(dot(a, b)) / size if size > 0 else math.nan

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 
 from lrscope.errors import InvalidInput
+from lrscope.integrations.torch.tensors import widened
 from lrscope.noise.noise_scale import NoiseScale
 from lrscope.noise.one_place import MIN_GRADIENTS, noise_scale_from_products
 
@@ -131,10 +132,10 @@ def _by_example(
             if preconditioner is not None:
                 gradients = gradients * preconditioner
             total = total.to(gradients.device) + gradients.sum(0)
-            square += float(gradients.double().square().sum())
+            square += float(widened(gradients).square().sum())
         means.append(total / size)
         norms.append(square / size)
-    stacked = torch.stack(means).double()
+    stacked = widened(torch.stack(means))
     return noise_scale_from_products((stacked @ stacked.T).cpu().numpy(), norms, 1)
 
 
@@ -159,6 +160,6 @@ def _by_batches(
         ]
         row = torch.cat(flat)
         rows.append(row if preconditioner is None else row * preconditioner)
-    stacked = torch.stack(rows).double()
+    stacked = widened(torch.stack(rows))
     gram = (stacked @ stacked.T).cpu().numpy()
     return noise_scale_from_products(gram, gram.diagonal(), size), size

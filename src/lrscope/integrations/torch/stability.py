@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from lrscope.errors import InvalidInput
 from lrscope.integrations.torch.gradients import adam_preconditioner
 from lrscope.integrations.torch.rewind import parameters
+from lrscope.integrations.torch.tensors import dot, norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,21 +70,17 @@ def measure_sharpness(
     vector = [torch.randn(p.shape, generator=generator).to(p) for p in weights]
     value = 0.0
     for _ in range(iterations):
-        norm = _dot(vector, vector) ** 0.5
-        vector = [v / norm for v in vector]
+        length = norm(vector)
+        vector = [v / length.to(v.device) for v in vector]
         scaled = [v * s for v, s in zip(vector, scale, strict=True)]
         product = torch.autograd.grad(gradients, weights, grad_outputs=scaled, retain_graph=True)
         product = tuple(h * s for h, s in zip(product, scale, strict=True))
-        value = float(_dot(vector, product))
+        value = float(dot(vector, product))
         vector = list(product)
         if not abs(value) > 0:
             break
     limit = stability_limit(optimizer)
     return Sharpness(value=value, limit=limit, ratio=value / limit)
-
-
-def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-    return torch.stack([(x.detach() * y.detach()).sum() for x, y in zip(a, b, strict=True)]).sum()
 
 
 def _inverse_root(optimizer: Optimizer, weights: Sequence[Tensor]) -> list[Tensor]:
