@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lrscope.errors import InvalidInput
 from lrscope.integrations.torch.batch_ramp import BatchRamp, RampSampler
 from lrscope.integrations.torch.schedule import ScheduledLR
-from lrscope.schedules import CosineDecay, LinearDecay, Schedule, StepDecay, parse_schedule
+from lrscope.schedules import CosineDecay, ExponentialDecay, LinearDecay, Schedule, StepDecay, parse_schedule
 
 
 def ramp_of(schedule: Schedule, total: int = 10_000, **options: object) -> BatchRamp:
@@ -98,11 +98,20 @@ def test_a_training_follows_rate_and_batch_together() -> None:
         ({"batch_size": 0}, "The 'batch_size' parameter of BatchRamp must be an int >= 1. Got 0."),
         ({"factor": 1.0}, "The 'factor' parameter of BatchRamp must be a finite number > 1. Got 1.0."),
         ({"max_batch_size": 4}, "The 'max_batch_size' parameter of BatchRamp must be an int >= batch_size. Got 4."),
+        ({"batch_size": 2.5}, "The 'batch_size' parameter of BatchRamp must be an int >= 1. Got 2.5."),
+        ({"factor": "x"}, "The 'factor' parameter of BatchRamp must be a finite number > 1. Got 'x'."),
+        ({"schedule": "linear"}, "The 'schedule' parameter of BatchRamp must be a Schedule. Got 'linear'."),
         ({"rate_power": 2.0}, "The 'rate_power' parameter of BatchRamp must be a number from 0 to 1. Got 2.0."),
     ],
 )
-def test_wrong_plans_are_refused(wrong: dict[str, float], sentence: str) -> None:
+def test_wrong_plans_are_refused(wrong: dict[str, object], sentence: str) -> None:
     arguments = {"schedule": LinearDecay(100), "batch_size": 8, "total_examples": 100, "max_batch_size": 64} | wrong
     with pytest.raises(InvalidInput) as caught:
         BatchRamp(**arguments)
     assert str(caught.value) == sentence
+
+
+def test_a_rate_that_falls_below_the_smallest_numbers_grows_the_batch_to_its_most() -> None:
+    ramp = BatchRamp(schedule=ExponentialDecay(0.9), batch_size=8, total_examples=20_000, max_batch_size=16)
+    assert ramp.batch_sizes[-1] == 16
+    assert np.isfinite(ramp.shares).all()

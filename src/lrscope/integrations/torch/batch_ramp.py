@@ -14,7 +14,7 @@ from torch.utils.data import Sampler
 
 from lrscope.errors import InvalidInput
 from lrscope.schedules.piecewise import Tabulated
-from lrscope.schedules.schedule import Schedule
+from lrscope.schedules.schedule import Schedule, is_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +52,16 @@ class BatchRamp:
 
     def __post_init__(self) -> None:
         accepted = {
-            "batch_size": (self.batch_size >= 1, "an int >= 1"),
-            "total_examples": (self.total_examples >= self.batch_size, "an int >= batch_size"),
-            "max_batch_size": (self.max_batch_size >= self.batch_size, "an int >= batch_size"),
-            "factor": (1 < self.factor < math.inf, "a finite number > 1"),
-            "rate_power": (0 <= self.rate_power <= 1, "a number from 0 to 1"),
+            "schedule": (isinstance(self.schedule, Schedule), "a Schedule"),
+            "batch_size": (_is_size(self.batch_size, 1), "an int >= 1"),
+            "total_examples": (_is_size(self.total_examples, self.batch_size), "an int >= batch_size"),
+            "max_batch_size": (_is_size(self.max_batch_size, self.batch_size), "an int >= batch_size"),
+            "factor": (is_number(self.factor) and self.factor > 1, "a finite number > 1"),
+            "rate_power": (is_number(self.rate_power) and 0 <= self.rate_power <= 1, "a number from 0 to 1"),
         }
         for name, (fine, what) in accepted.items():
             if not fine:
-                raise InvalidInput(f"The {name!r} parameter of BatchRamp must be {what}. Got {getattr(self, name)}.")
+                raise InvalidInput(f"The {name!r} parameter of BatchRamp must be {what}. Got {getattr(self, name)!r}.")
         starts, batch_sizes = self._planned()
         grown = batch_sizes / self.batch_size
         object.__setattr__(self, "starts", starts)
@@ -99,11 +100,16 @@ class BatchRamp:
 
     def _cuts(self, highest: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
         most = math.ceil(math.log(self.max_batch_size / self.batch_size, self.factor) - 1e-9)
-        fallen = np.divide(highest, share, out=np.full_like(share, np.inf), where=share > 0)
-        fallen[highest == 0] = 1.0  # a warm-up that begins at zero has not fallen
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):  # fallen to nothing is fallen as far as can be
+            fallen = np.divide(highest, share, out=np.full_like(share, np.inf), where=share > 0)
+            fallen[highest == 0] = 1.0  # a warm-up that begins at zero has not fallen
             cuts = np.floor(np.log(fallen) / math.log(self.factor) + 1e-9)
         return np.minimum(cuts, most)
+
+
+def _is_size(value: Any, least: Any) -> bool:
+    """Whether the value is a whole number, and not below another."""
+    return is_number(value) and int(value) == value and (not is_number(least) or bool(value >= least))
 
 
 class RampSampler(Sampler[list[int]]):
