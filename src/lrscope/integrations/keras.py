@@ -22,7 +22,7 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
 
     The share is evaluated in float32 within 1e-6 of the float64 one, in graphs and compiled steps too.
 
-    Args:
+    Arguments:
         schedule: a `Schedule`, or its text form with `total_steps`.
         peak_lr: the peak learning rate.
         total_steps: the run's length in updates; needed for text with shares of the run and for endless cycles.

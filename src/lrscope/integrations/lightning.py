@@ -39,7 +39,7 @@ def configure_optimizer(
 ) -> OptimizerConfig:
     """What a LightningModule's `configure_optimizers` returns for an optimizer on a schedule of updates.
 
-    Args:
+    Arguments:
         optimizer: its param groups keep their own peaks.
         schedule: a `Schedule`, or its text form.
         trainer: `self.trainer`; its `estimated_stepping_batches` is the run's length for a text form.

@@ -23,7 +23,7 @@ class OptaxSchedule:
     Works on Python numbers, arrays and traced counts, under `jit`, `vmap` and `scan`, with or without 64-bit mode: the
     share is evaluated in float32 within 1e-6 of the float64 one, boundaries exactly where they are.
 
-    Args:
+    Arguments:
         schedule: a `Schedule`, or its text form with `total_steps`.
         peak_lr: the peak learning rate.
         total_steps: the run's length in updates. Without it the schedule holds for every int32 count, which cycles

@@ -31,7 +31,7 @@ MOST_CHECKED = 1 << 20  # pieces up to this many steps are checked at every step
 class Pieces:
     """Cubics c₀ + c₁u + c₂u² + c₃u³ with u = (step − start) · scale, each from its `start` to the next one's.
 
-    Args:
+    Arguments:
         starts: first steps, int32, ascending from 0, (pieces,).
         scales: float32, (pieces,).
         coefficients: float32, (4, pieces).
@@ -44,7 +44,7 @@ class Pieces:
     def evaluate(self, step: Any, namespace: Any, to_array: Callable[..., Any]) -> Any:
         """The share at `step`, an integer array of a framework.
 
-        Args:
+        Arguments:
             step: steps >= 0, in the framework's own array, traced or not.
             namespace: where the framework has `searchsorted` and `take`: `numpy`, `jax.numpy`, `keras.ops`.
             to_array: (value, dtype) -> the framework's array.
@@ -74,7 +74,7 @@ def last_step_asked(schedule: Schedule, total_steps: int | None) -> int:
 def fit_pieces(schedule: Schedule, *, last_step: int = LAST_STEP) -> Pieces:
     """Cuts a schedule into pieces over the steps 0 … last_step.
 
-    Args:
+    Arguments:
         schedule: the schedule, evaluated in float64.
         last_step: the last step that will be asked for.
 

@@ -21,7 +21,7 @@ def get_scheduler(
 ) -> ScheduledLR:
     """`transformers.get_scheduler` with lrscope's schedules: `name` is a text form or a `Schedule`.
 
-    Args:
+    Arguments:
         name: for example `"warmup(5%) -> cosine"`, or `"cosine"` together with `num_warmup_steps`.
         optimizer: its param groups keep their own peaks.
         num_warmup_steps: a linear warm-up put before a text form, inside `num_training_steps`.

@@ -85,7 +85,7 @@ def fit_batch_law(
 ) -> tuple[BatchLaw, ...]:
     """Fit constant, linear, square root, power, both saturating laws and surge to optima; best first.
 
-    Args:
+    Arguments:
         batch_size: batch sizes, (n,), positive; one optimum each.
         optimal_lr: the optimum at each batch size with its 80 % interval; an open end counts as little known.
         curves: the curves that the optima are of, (n,), where they are at hand: what a larger batch does to the loss at
@@ -136,7 +136,7 @@ def fit_group_laws(
 ) -> GroupLaws:
     """Fit the seven laws to the optima of several groups together.
 
-    Args:
+    Arguments:
         batch_size: (n,), positive.
         optimal_lr: one optimum per row.
         covariates: (n, c), positive, what the groups differ by; rows with equal covariates are one group.

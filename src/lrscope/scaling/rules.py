@@ -106,7 +106,7 @@ def scale_learning_rate(
     for Adam; surge, which falls past B_n (Li 2024, arXiv 2405.14578). Taken is: laws that were fitted to measured
     optima; else the noise scale; else linear for SGD and the square root for Adam.
 
-    Args:
+    Arguments:
         lr: the tuned learning rate at `from_batch`.
         from_batch: examples per update there, or a `Batch` of devices × accumulation × examples per device.
         to_batch: the same at the batch size that is wanted.

@@ -48,7 +48,7 @@ class StepsLaw:
 def fit_steps_to_target(batch_size: ArrayLike, steps: ArrayLike) -> StepsLaw:
     """Fit S = S_min + E_min/B in log S, with 80 % intervals (Student t in log S_min and log E_min).
 
-    Args:
+    Arguments:
         batch_size: (n,), positive, at least three different ones, in examples or tokens.
         steps: updates to the target loss, (n,), positive.
 

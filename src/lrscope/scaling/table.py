@@ -95,7 +95,7 @@ def scale_runs(runs: Runs, predict: Sequence[float] = ()) -> Scaling:
     Where at least three groups differ in a positive number, it joins the laws as a power-law covariate, so that the
     groups lend each other strength; groups that differ in words are fitted apart.
 
-    Args:
+    Arguments:
         runs: finished runs.
         predict: batch sizes to predict at; by default two and four times the largest tried.
 

@@ -118,7 +118,7 @@ def fit_u_curve(
     lie, so that neither a cliff nor the far left bends it. What is not known (skew, noise) is averaged over, with
     priors that hold on real sweeps; a run that diverged bounds the optimum from above.
 
-    Args:
+    Arguments:
         lr: learning rates of the runs, (N,), positive, in any order; several runs per rate are ordinary.
         loss: their final losses, (N,), lower is better; NaN or infinite = diverged.
         initial_loss: the loss before training; finite losses far above it count as diverged, and regrets refer to it.

@@ -29,7 +29,7 @@ def reduce_on_plateau(
     threshold; for `cooldown` metrics after a drop none counts as bad. A schedule knows nothing of the loss, so the rule
     can be replayed on a log, not followed in advance.
 
-    Args:
+    Arguments:
         metrics: one a step; the metric of step t decides the share of step t + 1.
         factor: what a drop multiplies by, below 1.
         mode: whether the metric should fall ("min") or rise ("max").

@@ -27,7 +27,7 @@ class BatchRamp:
     2018, arXiv 1711.00489), p = 0 ramps the batch beside the unchanged schedule. Beyond the critical batch size a
     ramp stops helping: make that `max_batch_size`.
 
-    Args:
+    Arguments:
         schedule: the share of the peak over examples, not updates: its total is the run's number of examples. With a
             clock of tokens, give `batch_size` in tokens too.
         batch_size: the first batch size B₀.
@@ -117,7 +117,7 @@ class RampSampler(Sampler[list[int]]):
 
     Its state is the update, so a run goes on with the very batches it would have had.
 
-    Args:
+    Arguments:
         ramp: the plan, on a clock of examples.
         examples: the number of examples in the data.
         seed: of the order; pass number p is shuffled by (seed, p).

@@ -32,7 +32,7 @@ class ScheduledLR(LRScheduler):
     made an update since the last one, so updates that a `GradScaler` skips do not move the schedule; before the first
     update, calls count unless there are gradients that are not finite.
 
-    Args:
+    Arguments:
         optimizer: each param group keeps its own peak, the rate it was made with. Rates that are tensors are filled in
             place. Groups added later are picked up before their first update.
         schedule: a `Schedule`, its text form (then `total_steps` says how long the run is), or one per param group;
