@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,3 +35,12 @@ def test_a_reader_that_leaves_is_no_error_to_speak_of() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+def test_ctrl_c_ends_any_command_in_one_word(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lrscope.schedules.text.parse_schedule", interrupted)
+    ran = run("schedule", "cosine", "--total-steps", 100, "--json")
+    assert (ran.code, ran.out, ran.err) == (1, "", "Stopped.\n")

@@ -48,6 +48,9 @@ app.command("diagnose")(diagnose)
 app.command("watch")(watch)
 
 
+INTERRUPTED = 130
+"""What typer makes of a KeyboardInterrupt in a command that does not catch it."""
+
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What typer raises for a wrong option or argument; typer names it only by its kinds."""
 
@@ -61,6 +64,8 @@ def main() -> None:
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="lrscope", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:
+            _end("Stopped.", 1)
     except LrscopeError as error:
         _end(f"Error: {error}", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
