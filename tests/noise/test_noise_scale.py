@@ -183,3 +183,24 @@ def test_an_interval_holds_its_value_even_where_the_variances_contradict_each_ot
 def test_bad_input_is_one_sentence(call, says):
     with pytest.raises(InvalidInput, match=says):
         call()
+
+
+def test_the_interval_holds_where_noise_lies_along_the_gradient() -> None:
+    """Logistic regression on a steep spectrum: most noise lies in a few directions, the gradient's among them."""
+    spectrum = 1.0 / np.arange(1, 13) ** 1.5
+    truth = np.random.default_rng(5).normal(size=12) * 2.0
+
+    def gradients(count: int, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(count, 12)) * np.sqrt(spectrum)
+        y = rng.random(count) < 1.0 / (1.0 + np.exp(-x @ truth))
+        return np.asarray(x * (1.0 / (1.0 + np.exp(-0.6 * (x @ truth))) - y)[:, None])
+
+    many = gradients(600_000, 0)
+    mean = many.mean(0)
+    known = float(many.var(0).sum() / (mean @ mean))
+    found = [noise_scale_from_gradients(gradients(600, seed)).estimate for seed in range(1, 121)]
+    too_high = sum(e.low is not None and e.low > known for e in found) / len(found)
+    too_low = sum(e.high is not None and e.high < known for e in found) / len(found)
+    assert too_high < 0.17
+    assert too_low < 0.17

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 import re
 import sqlite3
 import zlib
@@ -42,6 +43,11 @@ def read_columns(path: Path) -> Columns:
     raise InvalidInput(
         f"'{path}' is none of these: a .csv, .tsv, .json, .jsonl or .parquet table, a study.db, a folder of logs."
     )
+
+
+def number_in(value: Cell) -> float:
+    """A cell as a number; NaN where it is a text."""
+    return value if isinstance(value, float) else math.nan
 
 
 def _cell(value: Any) -> Cell:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lrscope.cli.scale_columns import Roles, find_roles, may_group, normalized
-from lrscope.cli.scale_formats import TAIL, Cell, Columns, read_columns, read_csv, study_optima
+from lrscope.cli.scale_formats import TAIL, Cell, Columns, number_in, read_columns, read_csv, study_optima
 from lrscope.cli.scale_missing import settled
 from lrscope.cli.scale_shapes import unfolded, whole_batches, without_units
 from lrscope.errors import InvalidInput
@@ -38,7 +38,7 @@ class Table:
 
     def numbers(self, name: str) -> Floats:
         """A column as float64; what is not a number becomes NaN."""
-        return np.array([value if isinstance(value, float) else math.nan for value in self.columns[name]])
+        return np.array([number_in(value) for value in self.columns[name]])
 
     def batch_sizes(self) -> Floats:
         """The column of batch sizes.
@@ -210,25 +210,21 @@ def _finished(columns: Columns, roles: Roles, notes: list[str]) -> tuple[Columns
     finished: Columns = {name: [] for name in columns}
     step, loss, start = roles.step, roles.loss, "initial_loss"
     begun = roles.initial is None and all(
-        min(_number(columns[step][row]) for row in rows) == 0 for rows in runs.values()
+        min(number_in(columns[step][row]) for row in rows) == 0 for rows in runs.values()
     )
     if begun:
         finished[start] = []
     for rows in runs.values():
-        ordered = sorted(rows, key=lambda row: _number(columns[step][row]))
+        ordered = sorted(rows, key=lambda row: number_in(columns[step][row]))
         given = [row for row in ordered if columns[loss][row] != ""] or ordered  # not every step has one
-        tail = [_number(columns[loss][row]) for row in given[-max(1, round(TAIL * len(given))) :]]
+        tail = [number_in(columns[loss][row]) for row in given[-max(1, round(TAIL * len(given))) :]]
         for name, values in columns.items():
             finished[name].append(values[ordered[-1]])
         finished[loss][-1] = float(np.mean(tail))
         if begun:
             finished[start].append(columns[loss][ordered[0]])
-        finished[roles.lr][-1] = max(_number(columns[roles.lr][row]) for row in ordered)
+        finished[roles.lr][-1] = max(number_in(columns[roles.lr][row]) for row in ordered)
     return finished, replace(roles, initial=start) if begun else roles
-
-
-def _number(value: Cell) -> float:
-    return value if isinstance(value, float) else math.nan
 
 
 def _few(values: Sequence[Cell]) -> bool:

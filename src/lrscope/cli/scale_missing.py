@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lrscope.cli.scale_columns import Roles, normalized
-from lrscope.cli.scale_formats import Cell, Columns
+from lrscope.cli.scale_formats import Cell, Columns, number_in
 
 FAR = 1e6
 """A loss so many times the lower quartile of all is no loss but a mark, such as 1e9, of a run that diverged."""
@@ -36,10 +36,10 @@ def settled(columns: Columns, roles: Roles, by: Sequence[str], notes: list[str])
     missing: set[int] = set()
     for rows in curves.values():
         empty = [row for row in rows if isinstance(losses[row], str)]
-        highest = max((_number(columns[roles.lr][row]) for row in rows if _finite(losses[row])), default=0.0)
-        missing |= {row for row in empty if _number(columns[roles.lr][row]) < highest}
+        highest = max((number_in(columns[roles.lr][row]) for row in rows if _finite(losses[row])), default=0.0)
+        missing |= {row for row in empty if number_in(columns[roles.lr][row]) < highest}
         if len(empty) == len(rows):
-            where = "" if roles.batch is None else f" at batch size {_number(columns[roles.batch][rows[0]]):g}"
+            where = "" if roles.batch is None else f" at batch size {number_in(columns[roles.batch][rows[0]]):g}"
             notes.append(f"None of the {len(rows)} runs{where} has a loss: they are taken as diverged.")
     if missing:
         runs = "run" if len(missing) == 1 else "runs"
@@ -77,10 +77,6 @@ def _marked(losses: Sequence[Cell], maximize: bool, notes: list[str]) -> list[Ce
 
 def _without(columns: Columns, rows: set[int]) -> Columns:
     return {name: [v for row, v in enumerate(values) if row not in rows] for name, values in columns.items()}
-
-
-def _number(value: Cell) -> float:
-    return value if isinstance(value, float) else math.nan
 
 
 def _finite(value: Cell) -> bool:

@@ -33,6 +33,8 @@ class NoiseScale:
         trace_variance, square_variance, covariance: of the two estimates; inf where nothing tells it.
         dof: degrees of freedom of these variances.
         observations: how many updates, or gradients, the estimates are means of.
+        square_growth: how much of square_variance there is for each unit of |G|², 4 GᵀΣG/(n|G|²), where that is known.
+        square_floor: what is left of square_variance where |G|² is zero; all of it where the growth is not known.
     """
 
     trace: float
@@ -42,6 +44,8 @@ class NoiseScale:
     covariance: float
     dof: float
     observations: int
+    square_growth: float = 0.0
+    square_floor: float | None = None
 
     @property
     def value(self) -> float:
@@ -83,12 +87,16 @@ def pool_noise_scales(
             (1 - overlap) * (share**2 @ variance) + overlap * (share @ np.sqrt(variance)) ** 2
         )
     covariance = np.array([scale.covariance for scale in scales])
+    floors = [scale.square_variance if scale.square_floor is None else scale.square_floor for scale in scales]
+    shrink = (1 - overlap) * share**2 + overlap * share  # of a variance, each by itself
     return NoiseScale(
         trace=float(share @ [scale.trace for scale in scales]),
         square=float(share @ [scale.square for scale in scales]),
         covariance=float((1 - overlap) * (share**2 @ covariance) + overlap * (share @ covariance)),
         dof=float(sum(scale.dof for scale in scales)),
         observations=sum(scale.observations for scale in scales),
+        square_growth=float(shrink @ [scale.square_growth for scale in scales]),
+        square_floor=float(shrink @ floors),
         **pooled,
     )
 
@@ -98,14 +106,19 @@ def _quantile(dof: float) -> float:
 
 
 def _fieller(scale: NoiseScale, t: float) -> tuple[float | None, float | None]:
-    """All ratios R for which tr Σ − R|G|² is within t standard errors of zero, as far as they are not negative."""
+    """All ratios R for which tr Σ − R|G|² is within t standard errors of zero, as far as they are not negative.
+
+    The part of the variance of |G|² that grows with |G|² is taken as it is where R is the truth, at |G|² = tr Σ / R:
+    else a |G|² that came out small would be thought surer than it is, and a large one less sure.
+    """
     if not (math.isfinite(scale.trace_variance) and math.isfinite(scale.square_variance)):
         return None, None
     # estimates of variances may contradict each other
     largest = math.sqrt(scale.trace_variance * scale.square_variance)
     covariance = min(max(scale.covariance, -largest), largest)
-    a = scale.square**2 - t**2 * scale.square_variance
-    b = scale.trace * scale.square - t**2 * covariance
+    floor = scale.square_variance if scale.square_floor is None else scale.square_floor
+    a = scale.square**2 - t**2 * floor
+    b = scale.trace * scale.square - t**2 * (covariance - 0.5 * scale.square_growth * max(scale.trace, 0.0))
     c = scale.trace**2 - t**2 * scale.trace_variance
     root = math.sqrt(max(b * b - a * c, 0.0))
     if scale.square > 0 and a > 0:

@@ -81,4 +81,6 @@ def noise_scale_from_products(products: ArrayLike, small_sq_norm: ArrayLike, sma
         covariance=float(covariance[0, 1]),
         dof=float(k - 1),
         observations=k,
+        square_growth=4.0 * float(np.var(gram.mean(axis=1), ddof=1)) / k / max(float(gram.mean()), 1e-300),
+        square_floor=floor,
     )
