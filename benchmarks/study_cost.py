@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -299,12 +300,14 @@ FAMILIES = {
     "finders": tuple(name for name in FINDERS if not name.startswith("lrscope")),
     "no tuning": tuple(TUNING_FREE),
 }
+TITLE = "regret, % of what training gains"
+LETTER, TALL = 1.1, 1.45  # what a letter and a line take up in the picture, as factors of the cost and of the regret
 COLOURS = ("#0b5fa5", "#8a8f98", "#2e8b57", "#d9772b", "#9467bd")
 
 
-def points_of(rows: Sequence[Row]) -> list[dict[str, object]]:
+def points_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The points of the picture: two for each row of a method that is in it."""
-    points: list[dict[str, object]] = []
+    points: list[dict[str, Any]] = []
     for row in rows:
         name, _, budget = row.method.partition(", ") if row.method.endswith(" runs") else (row.method, "", "")
         family = next((family for family, names in FAMILIES.items() if name in names), None)
@@ -318,10 +321,29 @@ def points_of(rows: Sequence[Row]) -> list[dict[str, object]]:
     return points
 
 
+def with_labels(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The points, each with the height of its name: its own, or as far below as leaves the names above legible."""
+    placed: list[dict[str, Any]] = []
+    for point in sorted(points, key=lambda point: -point["regret"]):
+        near = [
+            other["label"]
+            for other in placed
+            if point["end"] and other["end"] and other["what"] == point["what"] and _overlap(point, other)
+        ]  # fmt: skip
+        placed.append({**point, "label": min([point["regret"], *(height / TALL for height in near)])})
+    return placed
+
+
+def _overlap(point: dict[str, Any], other: dict[str, Any]) -> bool:
+    left, right = sorted((point, other), key=lambda one: float(one["cost"]))
+    return bool(right["cost"] < left["cost"] * LETTER ** (len(left["method"]) + 1))
+
+
 def draw(rows: Sequence[Row]) -> None:
     """One picture: median and 95th percentile of the regret against the cost, both logarithmic."""
     import altair as alt
 
+    heights = alt.Scale(type="log", domain=[0.02, 120])
     scale = alt.Scale(domain=list(FAMILIES), range=list(COLOURS))
     base = alt.Chart().encode(
         x=alt.X(
@@ -332,8 +354,8 @@ def draw(rows: Sequence[Row]) -> None:
         ),
         y=alt.Y(
             "regret:Q",
-            title="regret, % of what training gains",
-            scale=alt.Scale(type="log", domain=[0.02, 120]),
+            title=TITLE,
+            scale=heights,
             axis=alt.Axis(values=[0.03, 0.1, 0.3, 1, 3, 10, 30, 100], gridColor="#eee"),
         ),
         color=alt.Color("family:N", title=None, scale=scale),
@@ -341,9 +363,10 @@ def draw(rows: Sequence[Row]) -> None:
     )
     lines = base.transform_filter("datum.line").mark_line(strokeWidth=2, opacity=0.7)
     dots = base.transform_filter("!datum.line").mark_point(filled=True, size=90, opacity=1)
-    names = base.transform_filter("datum.end").mark_text(align="left", dx=7, fontSize=10).encode(text="method:N")
+    names = base.transform_filter("datum.end").mark_text(align="left", dx=7, fontSize=10)
+    names = names.encode(alt.Y("label:Q", title=TITLE, scale=heights), text="method:N")
     chart = (
-        alt.layer(lines, dots, names, data=alt.Data(values=points_of(rows)))
+        alt.layer(lines, dots, names, data=alt.Data(values=with_labels(points_of(rows))))
         .properties(width=400, height=320)
         .facet(column=alt.Column("what:N", title=None, sort=["median", "95th percentile"]))
         .properties(title="What the best learning rate costs: lower left is better")
@@ -353,7 +376,7 @@ def draw(rows: Sequence[Row]) -> None:
     )
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     chart.save(f"{PICTURE}.svg")
-    chart.save(f"{PICTURE}.png", scale_factor=2)
+    chart.save(f"{PICTURE}.png", scale_factor=1.5)
 
 
 def main() -> None:
