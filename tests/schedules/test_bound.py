@@ -117,3 +117,10 @@ def test_other_bad_input_is_refused():
         extend_run(LINEAR, 500)
     with pytest.raises(InvalidInput, match="one name per schedule"):
         rank_schedules(["a"], [LINEAR, LINEAR])
+
+
+def test_a_rate_that_grows_without_bounds_still_has_a_bound() -> None:
+    rates = 1.5 ** np.arange(1000)
+    ranked = rank_schedules(["growing", "linear"], [rates, 1 - np.arange(1000) / 1000])
+    assert ranked[0].name == "linear"
+    assert convex_bound(rates).value == pytest.approx(convex_bound(rates / rates[-1]).value, rel=1e-9)

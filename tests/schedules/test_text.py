@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,3 +150,13 @@ def test_json_that_is_no_schedule_is_refused(document: object, sentence: str) ->
     with pytest.raises(InvalidInput) as caught:
         schedule_from_json(document)  # type: ignore[arg-type]
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("first", ["piecewise([5], [1, 0.5])", "0.5 * constant", "(warmup(5) -> constant)", "0.5"])
+def test_a_phase_that_cannot_be_told_a_length_takes_what_is_left(first: str) -> None:
+    schedule = parse_schedule(f"{first} -> linear(20%)", total_steps=100)
+    alone = parse_schedule(first)
+    assert np.array_equal(schedule(np.arange(80)), alone(np.arange(80)))
+    assert schedule([80, 99]).tolist() == [1.0, 0.0]
+    assert schedule.length == 100
+    assert parse_schedule(str(schedule)) == schedule

@@ -33,12 +33,12 @@ class ConvexBound:
     @property
     def best_base(self) -> float:
         """√(t₁ / (t₂ + t₃)): the base rate at which the bound is smallest."""
-        return float(np.sqrt(self.distance_term / self.noise_term))
+        return float(np.sqrt(self.distance_term) / np.sqrt(self.noise_term))
 
     @property
     def value(self) -> float:
         """2 √(t₁ (t₂ + t₃)): the bound at the best base rate."""
-        return float(2.0 * np.sqrt(self.distance_term * self.noise_term))
+        return float(2.0 * np.sqrt(self.distance_term) * np.sqrt(self.noise_term))
 
     def at(self, base: float) -> float:
         """The bound at this base rate."""
@@ -66,14 +66,16 @@ def convex_bound(rates: ArrayLike, *, grad_norm: ArrayLike = 1.0, distance: floa
     eta, norms = _checked(rates, grad_norm)
     if not distance > 0:
         raise InvalidInput(f"The 'distance' of a convex bound must be > 0. Got {distance}.")
+    largest = eta.max()
+    eta = eta / largest  # a square of a rate that has grown without bounds would overflow
     squares = np.square(eta * norms)
     eta_left = np.cumsum(eta[::-1])[::-1]  # Σ_{t≥k} η_t, (steps,)
     squares_left = np.cumsum(squares[::-1])[::-1]
     spread = np.sum(eta[:-1] / eta_left[1:] * (squares_left[:-1] / eta_left[:-1]))
     total = eta_left[0]
     return ConvexBound(
-        distance_term=float(distance**2 / (2.0 * total)),
-        noise_term=float(squares_left[0] / (2.0 * total) + 0.5 * spread),
+        distance_term=float(distance**2 / (2.0 * total) / largest),
+        noise_term=float(squares_left[0] / (2.0 * total) + 0.5 * spread) * float(largest),
     )
 
 

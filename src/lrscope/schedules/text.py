@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, Literal
 
 from lrscope.errors import InvalidInput
@@ -138,9 +139,10 @@ class _Resolver:
                 raise self.error("has a phase without a length: give one, or total_steps")
             phases[open_phase] = self.open(calls[open_phase], left - taken)
         done = [p for p in phases if p is not None]
-        chained = done[0]
-        for phase in done[1:]:
-            chained = chained.then(phase)
+        chained, start = done[0], 0.0
+        for before, phase in pairwise(done):
+            start += (left or 0) - taken if before.length is None else before.length
+            chained = chained.then(phase, at=start)
         return chained
 
     def with_timescale(self, call: Call, before: list[Schedule | None]) -> Call:
@@ -165,7 +167,8 @@ class _Resolver:
     def open(self, call: Call, left: int) -> Schedule:
         """The phase that takes what is left."""
         phase = self.schedule(call, left)
-        return phase if phase.length is not None else phase.with_length(left)
+        has_length = any(f.name == phase.length_field for f in arguments_of(type(phase)))
+        return phase.with_length(left) if phase.length is None and has_length else phase
 
 
 def parse_schedule(
