@@ -150,6 +150,16 @@ def test_steps_to_a_target_give_the_critical_batch_size(scale, tmp_path):
     assert group["optima"] == []
 
 
+def test_a_critical_batch_size_that_is_not_seen_is_not_named(run, scale, tmp_path):
+    path = tmp_path / "steps.csv"
+    path.write_text("batch_size,steps_to_target\n16,100\n32,101\n64,100\n", encoding="utf-8")
+    ran = run("scale", path)
+    assert "The critical batch size is open." in ran.out
+    assert "lies below" in " ".join(ran.out.split())
+    law = scale(path)["groups"][0]["steps_law"]
+    assert law["critical_batch_size"] == {"value": 16.0, "low": None, "high": None}
+
+
 def test_a_parquet_table_reads_as_its_csv(scale, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs pyarrow, of lrscope[tables]")
     from pyarrow import csv

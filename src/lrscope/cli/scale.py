@@ -221,6 +221,9 @@ def _show_laws(group: GroupScaling) -> None:
 
 def _show_steps(law: StepsLaw) -> None:
     critical = law.critical_batch_size
+    if critical.low is None and critical.high is None:
+        stdout.print(f"{law.formula}. The critical batch size is open.", markup=False, highlight=False)
+        return
     stdout.print(
         f"{law.formula}. Critical batch size {critical.value:.4g} ({_interval(critical)}): twice the least possible "
         f"steps, {law.min_steps.value:.4g}, and twice the least possible examples, {law.min_examples.value:.4g}.",

@@ -23,8 +23,9 @@ from lrscope.scaling.posterior import Floats
 class StepsLaw:
     """S(B) = S_min + E_min/B; calling it gives the steps at a batch size. Examples are in the unit of the batch size.
 
-    `critical_batch_size` is where both steps and examples are twice the least possible; an open end is None where the
-    batch sizes do not reach far enough. `deviation` is the root mean square error in log S.
+    `critical_batch_size` is where both steps and examples are twice the least possible; where the batch sizes do not
+    reach far enough its ends are open (None), and its value is the nearest of the batch sizes.
+    `deviation` is the root mean square error in log S.
     """
 
     min_steps: Estimate
@@ -81,10 +82,13 @@ def fit_steps_to_target(batch_size: ArrayLike, steps: ArrayLike) -> StepsLaw:
     covariance = variance * np.linalg.inv(fit.jac.T @ fit.jac + 1e-12 * np.eye(2))
     quantile = float(stats.t.ppf(0.5 + COVERAGE / 2, freedom))
     ratio_sd = math.sqrt(max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0.0))
+    critical = _interval(fit.x[1] - fit.x[0], ratio_sd, quantile)
+    if critical.low is None:
+        critical = Estimate(float(np.clip(critical.value, b.min(), b.max())), None, None)
     return StepsLaw(
         min_steps=_interval(fit.x[0], math.sqrt(covariance[0, 0]), quantile),
         min_examples=_interval(fit.x[1], math.sqrt(covariance[1, 1]), quantile),
-        critical_batch_size=_interval(fit.x[1] - fit.x[0], ratio_sd, quantile),
+        critical_batch_size=critical,
         deviation=float(np.sqrt(np.mean(fit.fun**2))),
         batch_size=b,
         steps=s,

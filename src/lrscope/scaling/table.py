@@ -140,9 +140,9 @@ def _beyond(law: StepsLaw, smallest: float, largest: float) -> tuple[str, ...]:
     critical = law.critical_batch_size
     if critical.low is not None:
         return ()
-    if critical.value > largest:
+    if critical.value >= largest:
         return (f"Steps fall as the batch grows up to {largest:g}: the critical batch size lies beyond.",)
-    if critical.value < smallest:
+    if critical.value <= smallest:
         return (f"Steps do not fall as the batch grows from {smallest:g} on: the critical batch size lies below.",)
     return ("These points leave the critical batch size open: they scatter too much, or are too few.",)
 
