@@ -7,7 +7,7 @@ So each function makes a schedule of the calls, 0, 1, 2, …, and gives it as on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from lrscope.schedules import (
@@ -23,19 +23,10 @@ from lrscope.schedules import (
     Schedule,
 )
 
-Rates = float | Sequence[float] | None
-
 
 def by_iteration(by_call: Schedule, last_batch_iteration: int = -1) -> Callable[[Any], Any]:
     """A schedule of the calls made, as one of DeepSpeed's iterations."""
     return lambda iteration: by_call(iteration + 1 + last_batch_iteration + 1)
-
-
-def _first(rates: Rates, default: float) -> float:
-    """The rate of the first param group."""
-    if rates is None:
-        return default
-    return rates[0] if isinstance(rates, Sequence) else rates
 
 
 def _warmup(steps: int, low: float, high: float, kind: str) -> Schedule:
@@ -46,26 +37,26 @@ def _warmup(steps: int, low: float, high: float, kind: str) -> Schedule:
 
 def warmup_lr(
     base_lr: float,
-    warmup_min_lr: Rates = 0.0,
-    warmup_max_lr: Rates = None,
+    warmup_min_lr: float = 0.0,
+    warmup_max_lr: float | None = None,
     warmup_num_steps: int = 1000,
     warmup_type: str = "log",
     last_batch_iteration: int = -1,
 ) -> Any:
-    low, high = _first(warmup_min_lr, 0.0), _first(warmup_max_lr, base_lr)
+    low, high = warmup_min_lr, base_lr if warmup_max_lr is None else warmup_max_lr
     return by_iteration(Constant(1, low).then(_warmup(warmup_num_steps, low, high, warmup_type)), last_batch_iteration)
 
 
 def warmup_decay_lr(
     base_lr: float,
     total_num_steps: int,
-    warmup_min_lr: Rates = 0.0,
-    warmup_max_lr: Rates = 0.001,
+    warmup_min_lr: float = 0.0,
+    warmup_max_lr: float = 0.001,
     warmup_num_steps: int = 1000,
     warmup_type: str = "log",
     last_batch_iteration: int = -1,
 ) -> Any:
-    low, high = _first(warmup_min_lr, 0.0), _first(warmup_max_lr, base_lr)
+    low, high = warmup_min_lr, base_lr if warmup_max_lr is None else warmup_max_lr
     warmup = _warmup(warmup_num_steps, low, high, warmup_type)
     decay = LinearDecay(max(0, total_num_steps - int(warmup.length or 0)), high, low, end_at="total")
     return by_iteration(Constant(1, low).then(warmup).then(decay), last_batch_iteration)
@@ -88,14 +79,14 @@ def warmup_cosine_lr(
 
 def lr_range_test(
     base_lr: float,
-    lr_range_test_min_lr: Rates = 1e-3,
+    lr_range_test_min_lr: float = 1e-3,
     lr_range_test_step_size: int = 2000,
     lr_range_test_step_rate: float = 1.0,
     lr_range_test_staircase: bool = False,
     last_batch_iteration: int = -1,
 ) -> Any:
     growth = LinearGrowth(lr_range_test_step_size, lr_range_test_step_rate, lr_range_test_staircase)
-    return by_iteration(_first(lr_range_test_min_lr, 1e-3) * growth, last_batch_iteration)
+    return by_iteration(lr_range_test_min_lr * growth, last_batch_iteration)
 
 
 def one_cycle(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,13 @@ PEERS: dict[str, dict[str, Callable[..., Any]]] = {
 }
 
 
+PER_GROUP = {"max_lr", "base_lr", "base_momentum", "max_momentum", "min_lr", "swa_lr", "lr_lambda"} | {
+    *("warmup_min_lr", "warmup_max_lr", "lr_range_test_min_lr"),
+    *("cycle_min_lr", "cycle_max_lr", "cycle_min_mom", "cycle_max_mom"),
+}
+"""What may be a list with an entry per param group: a case is about the first."""
+
+
 def resolve(case: dict[str, Any]) -> Callable[[Any], Any]:
     """The callable (step) -> value of a case: the learning rate, or the momentum where the case asks for that.
 
@@ -41,4 +48,8 @@ def resolve(case: dict[str, Any]) -> Callable[[Any], Any]:
     make = PEERS[case["peer"]][case["name"]]
     about_the_case = {"quantity": case.get("quantity", "lr"), "last_step": max([0, *case.get("steps", [1000])])}
     taken = {key: value for key, value in about_the_case.items() if key in inspect.signature(make).parameters}
-    return make(**case["params"], **taken)
+    params = {
+        key: value[0] if key in PER_GROUP and isinstance(value, Sequence) and not isinstance(value, str) else value
+        for key, value in case["params"].items()
+    }
+    return make(**params, **taken)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from peers import run
-from resolve import resolve
+from resolve import PER_GROUP, resolve
 
 from lrscope.schedules import Constant, CosineDecay, LinearWarmup, Schedule, parse_schedule
 
@@ -46,6 +46,24 @@ def test_a_cycle_of_deepspeed_may_have_no_second_half() -> None:
     params = {"cycle_min_lr": 0.0, "cycle_max_lr": 0.4, "cycle_first_step_size": 4, "cycle_second_step_size": 0}
     value = resolve({"peer": "DeepSpeed", "name": "OneCycle", "params": params})
     assert [value(iteration) for iteration in range(-1, 5)] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("peer", "name", "params"),
+    [
+        ("torch", "OneCycleLR", {"base_lr": 0.1, "max_lr": 0.5, "total_steps": 9}),
+        ("torch", "CyclicLR", {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 3}),
+        ("torch", "SWALR", {"base_lr": 0.1, "swa_lr": 0.01}),
+        ("torch", "LambdaLR", {"base_lr": 0.1, "lr_lambda": "0.9 ** t"}),
+        ("DeepSpeed", "OneCycle", {"cycle_min_lr": 0.1, "cycle_max_lr": 0.4}),
+        ("DeepSpeed", "WarmupLR", {"base_lr": 0.1, "warmup_min_lr": 0.01, "warmup_max_lr": 0.4}),
+    ],
+)
+def test_a_list_for_the_param_groups_is_read_at_its_first(peer: str, name: str, params: dict[str, Any]) -> None:
+    listed = {key: [value] if key in PER_GROUP and key != "base_lr" else value for key, value in params.items()}
+    assert listed != params
+    one, same = (resolve({"peer": peer, "name": name, "params": form, "steps": [8]}) for form in (params, listed))
+    assert [one(step) for step in range(9)] == [same(step) for step in range(9)]
 
 
 def test_the_stairs_of_deepspeed_end_at_the_lowest_rate() -> None:
