@@ -35,3 +35,18 @@ def test_a_fit_below_zero_has_a_place_on_a_logarithmic_axis(study: StudyResult) 
     heights = [row[name] for row in rows((low,)) for name in ("loss", "low") if name in row]
     assert heights
     assert all(math.isfinite(height) and height > 0 for height in heights)
+
+
+def test_losses_that_are_all_the_same_are_drawn(study: StudyResult) -> None:
+    flat = [
+        replace(
+            optimum,
+            expected_loss=Estimate(0.693, None, None),
+            curve=tuple(replace(point, loss=0.693) for point in optimum.curve),
+            fitted=(),
+            initial_loss=0.693,
+        )
+        for optimum in study.optima
+    ]
+    losses = {row["loss"] for row in rows(tuple(flat)) if "status" in row}
+    assert losses == {pytest.approx(0.693)}

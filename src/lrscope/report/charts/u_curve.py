@@ -160,7 +160,9 @@ def _labelled(
         return [True] * len(rows)
     across = log_shares([row["lr"] for row in rows], min(everything), max(everything))
     bottom, top = heights
-    if log:
+    if not top > bottom:  # losses that are all the same
+        up = [0.5] * len(rows)
+    elif log:
         up = log_shares([max(row["loss"], bottom) for row in rows], bottom, top)
     else:
         up = [(row["loss"] - bottom) / (top - bottom) for row in rows]
