@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from lrscope.cli.progress import StudyProgress
 from lrscope.study.run import run_study
+from lrscope.study.trial import Trial
 
 TINY = Path(__file__).parents[1] / "study" / "files" / "tiny.py"
 
@@ -59,6 +60,22 @@ def test_the_time_left_is_said_once_something_is_known() -> None:
     assert re.fullmatch(r"search: \d+ trials? at batch size [\d, ]+\.", lines[0])
     assert re.search(r"about [\d.]+ (µs|ms|s|min)( \d+ s)? left", lines[-2])
     assert not any("batch size  " in line for line in lines)
+
+
+def test_the_time_left_of_a_search_counts_the_comparison_of_schedules_and_the_verification() -> None:
+    rounds: list[tuple[str, float]] = []
+
+    class Recorded(StudyProgress):
+        def asked(self, trials: Sequence[Trial], stage: str) -> None:
+            super().asked(trials, stage)
+            assert self.plan is not None
+            rounds.append((stage, self._expected(self.plan)))
+
+    options = {"executor": "serial", "seeds": 1, "schedules": ("cosine", "linear"), "batch_sizes": (32,)}
+    with Recorded(Console(file=io.StringIO())) as progress:
+        run_study(f"{TINY}:regression", progress=progress, **options)  # type: ignore[arg-type]
+    comparison = next(expected for stage, expected in rounds if stage == "comparison")
+    assert min(expected for stage, expected in rounds if stage == "search") >= comparison
 
 
 def test_a_study_that_goes_on_says_what_is_kept(tmp_path: Path) -> None:

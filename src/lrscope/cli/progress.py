@@ -112,7 +112,8 @@ class StudyProgress:
             return pending + FRESH_SEEDS + len(plan.defaults)
         fresh = plan.space.base_seed + FRESH_FROM
         verified = sum(equivalents(plan, run) for trial, run in self.finished.items() if trial.seed >= fresh)
-        left = max(0.0, 2.0 * FRESH_SEEDS + len(plan.defaults) - verified)
+        compared = len({cell.schedule for cell in plan.space.cells})  # on the fresh seeds, if several
+        left = max(0.0, (compared + 1.0) * FRESH_SEEDS + len(plan.defaults) - verified)
         if self.stage == "verification":
             return max(pending, left)
         for cell in plan.space.cells:
