@@ -65,3 +65,9 @@ def test_a_falling_last_piece_goes_on_to_zero_and_no_further() -> None:
     line = PiecewiseLinear((0, 4), (1.0, 0.5), past_end="continue")
     assert line([4, 6, 8, 9, 1000]).tolist() == [0.5, 0.25, 0.0, 0.0, 0.0]
     assert line(1000) == 0.0
+
+
+def test_a_long_table_with_one_wrong_value_is_refused_in_a_short_sentence() -> None:
+    with pytest.raises(InvalidInput, match="The 'values' parameter of Tabulated must be finite numbers >= 0") as caught:
+        Tabulated((*[0.5] * 10_000, -1.0))
+    assert len(str(caught.value)) < 400

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from lrscope.errors import InvalidInput
+from lrscope.schedules.reader import shortened
 from lrscope.schedules.schedule import LIMIT, Schedule, is_number
 
 EndAt: TypeAlias = Literal["last_update", "total", "never"]
@@ -21,8 +22,8 @@ CHOICES = {
 
 def refuse(schedule: Schedule, argument: str, accepted: str) -> InvalidInput:
     """The error for an argument that cannot be used."""
-    value = getattr(schedule, argument)
-    return InvalidInput(f"The '{argument}' parameter of {type(schedule).__name__} must be {accepted}. Got {value!r}.")
+    value = shortened(repr(getattr(schedule, argument)))
+    return InvalidInput(f"The '{argument}' parameter of {type(schedule).__name__} must be {accepted}. Got {value}.")
 
 
 def store(schedule: Schedule, argument: str, value: Any) -> None:
