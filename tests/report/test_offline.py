@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_a_study_page_opens_offline_without_errors_or_requests_and_draws_all_cha
     body = opened.document.split("<main>")[1].split("</main>")[0]
     assert len(re.findall(r'<(?:svg|canvas)[^>]*class="marks', body)) == slots
     assert "could not be drawn" not in body
+
+
+def test_layers_without_rows_warn_of_nothing(study: StudyResult, tmp_path: Path) -> None:
+    calm = tuple(
+        replace(one, curve=tuple(point for point in one.curve if math.isfinite(point.loss))) for one in study.optima
+    )
+    runs = tuple(run for run in study.trials if run.status == "finished")
+    page = write_study_report(replace(study, optima=calm, trials=runs), tmp_path / "report.html")
+    assert open_offline(page, tmp_path).console == []
 
 
 def test_the_watch_on_requests_and_console_sees_both(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ SCRIPT = """
       if (views[index]) views[index].finalize();
       views[index] = await vegaEmbed(element, structuredClone(spec), {
         config: merge(dark ? payload.dark : payload.light, config), renderer, tooltip: { theme: "custom" },
+        logLevel: 1,  // errors alone: a layer without rows, as of no diverged runs, is worth no warning
         actions: { export: true, source: false, compiled: false, editor: false }, downloadFileName: document.title,
       });
       return 1;
