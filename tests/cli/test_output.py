@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import lrscope
+
 COMMAND = (sys.executable, "-m", "lrscope.cli.main", "schedule", "cosine", "--total-steps", "100")
 
 
@@ -44,3 +46,8 @@ def test_ctrl_c_ends_any_command_in_one_word(run: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr("lrscope.schedules.text.parse_schedule", interrupted)
     ran = run("schedule", "cosine", "--total-steps", 100, "--json")
     assert (ran.code, ran.out, ran.err) == (1, "", "Stopped.\n")
+
+
+def test_the_version_is_shown(run: Any) -> None:
+    ran = run("--version")
+    assert (ran.code, ran.out) == (0, f"lrscope {lrscope.__version__}\n")

@@ -9,15 +9,16 @@ import re
 import signal
 import sys
 import traceback
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from lrscope import __version__
 from lrscope.cli.diagnose import diagnose
 from lrscope.cli.find import find
 from lrscope.cli.forecast import forecast
 from lrscope.cli.noise import noise
-from lrscope.cli.output import stderr
+from lrscope.cli.output import stderr, stdout
 from lrscope.cli.refine import refine
 from lrscope.cli.report import report
 from lrscope.cli.scale import scale
@@ -28,11 +29,7 @@ from lrscope.cli.transfer import transfer
 from lrscope.cli.watch import watch
 from lrscope.errors import LrscopeError
 
-app = typer.Typer(
-    help="The instrument for the learning rate: measure it, schedule it, diagnose it, scale it.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 app.command("report")(report)
 app.command("study")(study)
@@ -46,6 +43,21 @@ app.command("transfer")(transfer)
 app.command("forecast")(forecast)
 app.command("diagnose")(diagnose)
 app.command("watch")(watch)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        stdout.print(f"lrscope {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """The instrument for the learning rate: measure it, schedule it, diagnose it, scale it."""
 
 
 INTERRUPTED = 130
