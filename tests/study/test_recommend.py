@@ -156,7 +156,12 @@ def test_nothing_is_recommended_before_all_is_verified() -> None:
             1,
             "The default 0.01 diverged; the recommendation's training loss is 0.5.",
         ),
-        ([0.5, math.inf, 0.5], [1.0, 1.0, 1.0], 1, "A run of the recommendation diverged, so its training loss is not"),
+        (
+            [0.5, math.inf, 0.5],
+            [1.0, 1.0, 1.0],
+            1,
+            "At 0.125: A run of the recommendation diverged, so its training loss is not",
+        ),
     ],
 )
 def test_the_verdict_says_what_was_gained_or_that_nothing_was(
@@ -180,6 +185,13 @@ def test_the_estimates_are_of_the_metric_and_of_the_training_loss() -> None:
     assert made.reason == "It is the best."
     assert made.metrics["accuracy"].value == 0.5
     assert made.seeds == (FRESH_FROM, FRESH_FROM + 1, FRESH_FROM + 2)
+
+
+@pytest.mark.parametrize("ours", [[1.0, 0.1, 1.2], [math.inf, 0.4, 0.4]])
+def test_nothing_is_recommended_that_did_worse_than_the_default_however_noisy(ours: list[float]) -> None:
+    made = recommend(SPACE, contest(), DEFAULTS, "val_loss", verified(ours, [0.50, 0.52, 0.48]))
+    assert made is not None
+    assert (made.peak_lr, made.loss) == (0.01, made.default_loss)
 
 
 def test_a_default_that_did_better_is_what_is_recommended() -> None:
