@@ -35,7 +35,7 @@ def test_is_its_three_phases(shape: str, warmup: int, stable: int, decay: int) -
 def test_lengths_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(InvalidInput, match="must be the sum of the phases' lengths, 9, or more"):
         WarmupStableDecay(4, 5, total_steps=8)
-    with pytest.raises(InvalidInput, match="needs all but one of"):
+    with pytest.raises(InvalidInput, match=r"needs all but one of .* As text: wsd\(decay=20%\)"):
         WarmupStableDecay(4)
     assert WarmupStableDecay(decay_steps=5, total_steps=20).warmup_steps == 0
 

@@ -75,7 +75,7 @@ class WarmupStableDecay(Schedule):
         if len(unknown) + (self.total_steps is None) > 1:
             raise InvalidInput(
                 f"WarmupStableDecay needs all but one of {', '.join(LENGTHS)} and total_steps. Missing: "
-                f"{', '.join(unknown + ['total_steps'] * (self.total_steps is None))}."
+                f"{', '.join(unknown + ['total_steps'] * (self.total_steps is None))}. As text: wsd(decay=20%)."
             )
         known = sum(getattr(self, argument) or 0 for argument in LENGTHS)
         if self.total_steps is None:
