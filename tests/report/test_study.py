@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 
+from lrscope.estimate import Estimate
 from lrscope.report.sections.answer import paste_lines
 from lrscope.report.study import study_page, write_study_report
 from lrscope.study.result import StudyResult
@@ -76,6 +77,16 @@ def test_the_page_says_what_was_gained_and_why(study: StudyResult) -> None:
     html = study_page(reasoned).html()
     assert study.recommended.verdict in html
     assert "Because of &lt;this&gt;." in html
+
+
+def test_a_gain_in_training_loss_alone_is_shown_as_that(study: StudyResult) -> None:
+    assert study.recommended is not None
+    unclear = replace(study.recommended, gain=Estimate(0.01, -0.02, 0.04))
+    shown = study_page(replace(study, recommended=unclear)).html()
+    assert "6.1 times lower" in shown
+    assert "training loss 0.371 at 0.01; no clear gain in validation" in shown
+    alike = replace(unclear, default_train_loss=unclear.train_loss)
+    assert "no clear gain" in study_page(replace(study, recommended=alike)).html()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

@@ -77,7 +77,7 @@ def paste_lines(result: StudyResult, choice: Recommendation) -> str:
     }
     maker = makers.get(result.optimizer.lower(), f"make_optimizer(model.parameters(), lr={lr})  # yours")
     return (
-        "import torch\nfrom lrscope.integrations.torch.schedule import ScheduledLR\n\n"
+        "import torch\nfrom lrscope.integrations.torch import ScheduledLR\n\n"
         f"batch_size, total_steps = {choice.batch_size}, {steps}\n"
         f"optimizer = {maker}\n"
         f'scheduler = ScheduledLR(optimizer, "{choice.schedule}", total_steps=total_steps)'
@@ -110,10 +110,19 @@ def _gain(choice: Recommendation, metric: str) -> Fact:
     if choice.peak_lr == choice.default_lr:
         return Fact(label=label, value="the default", note=f"{format_lr(choice.default_lr)} did best on fresh seeds")
     if choice.gain.low is None or choice.gain.low <= 0:
-        return Fact(label=label, value="no clear gain", note=words)
+        return _training_gain(choice) or Fact(label=label, value="no clear gain", note=words)
     if choice.loss.value > 0 and default > 0:
         return Fact(label=label, value=f"{times(default / choice.loss.value)} lower", note=words, tone="good")
     return Fact(label=label, value=f"{format_number(choice.gain.value)} lower", note=words, tone="good")
+
+
+def _training_gain(choice: Recommendation) -> Fact | None:
+    """What was gained in training loss where the metric shows no clear gain; None where that shows none either."""
+    mine, usual = choice.train_loss, choice.default_train_loss
+    if mine.high is None or usual.low is None or not 0 < mine.high < usual.low:
+        return None
+    note = f"training loss {format_number(usual.value)} at {format_lr(choice.default_lr)}; no clear gain in validation"
+    return Fact(label="Against the default", value=f"{times(usual.value / mine.value)} lower", note=note, tone="good")
 
 
 def _optimum_row(optimum: Optimum, color: str) -> list[CellValue]:
