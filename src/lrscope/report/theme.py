@@ -185,7 +185,8 @@ def order_colors(count: int) -> tuple[str, ...]:
 
 def update_axis(title: str = "update") -> alt.X:
     """The x axis of a run's updates: few ticks, and no empty end."""
-    axis = alt.Axis(format="~s", tickCount=8, labelFlush=True)
+    label = "format(datum.value, datum.value < 10000 ? ',~r' : '~s')"
+    axis = alt.Axis(labelExpr=label, tickCount=8, labelFlush=True)
     return alt.X("step:Q", title=title, scale=alt.Scale(nice=False), axis=axis)
 
 
