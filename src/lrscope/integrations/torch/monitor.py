@@ -183,7 +183,8 @@ class Monitor:
 
     def _lower_rates(self) -> None:
         """Put the lowered rates in place for one update; those of an update that failed are given back first."""
-        self._give_back_rates()
+        if self._rates:
+            self._give_back_rates()
         if self._scale != 1.0:
             self._rates = [group["lr"] for group in self.optimizer.param_groups]
             for group in self.optimizer.param_groups:
@@ -196,7 +197,8 @@ class Monitor:
 
     def _after_step(self, *_: object) -> None:
         start = time.perf_counter()
-        self._give_back_rates()
+        if self._rates:
+            self._give_back_rates()
         measured = self._measured
         if measured is not None and not measured.gradients:
             self._look(measured)
@@ -313,7 +315,7 @@ class Monitor:
         return found if scale is None else [g / scale.to(g.device) for g in found]
 
     def _lr(self) -> float:
-        return self._scale * max(float(group["lr"]) for group in self.optimizer.param_groups)
+        return self._scale * max([float(group["lr"]) for group in self.optimizer.param_groups])
 
 
 def optimizer_name(optimizer: Optimizer) -> str:
@@ -324,11 +326,13 @@ def optimizer_name(optimizer: Optimizer) -> str:
 
 
 def _number(loss: Tensor | float) -> float:
-    if isinstance(loss, Tensor) and loss.numel() != 1:
+    if not isinstance(loss, Tensor):
+        return float(loss)
+    if loss.numel() != 1:
         raise InvalidInput(
             f"The 'loss' of Monitor.step must be one number, the mean of a batch. Got shape {tuple(loss.shape)}."
         )
-    return float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+    return float(loss.detach())
 
 
 def _alike(a: list[Tensor], b: list[Tensor]) -> bool:
