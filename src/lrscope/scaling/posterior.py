@@ -29,7 +29,7 @@ PLATEAU = 0.3  # the share of the largest excess above which a curve that flatte
 NOISE_MEAN, NOISE_SD = -1.5, 1.0  # log of σ over the excess one octave from the best point
 CURVATURE_MEAN, CURVATURE_SD = 0.7, 1.5  # log of k over the same excess
 CURVATURE_GRID: Floats = np.linspace(CURVATURE_MEAN - 2 * CURVATURE_SD, CURVATURE_MEAN + 2 * CURVATURE_SD, 25)
-NOISES = 9  # of the noise's grid, which reaches 2.5 deviations of its prior to either side
+NOISE_LEVELS: Floats = np.linspace(-2.5, 2.5, 9)  # the noise's grid, in deviations of its prior
 MARGIN_OCTAVES = 3.0  # how far outside the tested rates an optimum is thought possible
 GRID = 121
 
@@ -177,11 +177,11 @@ def sample_posterior(
 
 
 def _noise_grid(points: _Points) -> Floats:
-    """The noise's grid, (NOISES,): about what other curves say, or about its usual share of the scale."""
+    """The noise's grid, (s,): about what other curves say, or about its usual share of the scale."""
     mean, sd = math.log(points.scale) + NOISE_MEAN, NOISE_SD
     if points.prior is not None and points.prior.log_noise is not None:
         mean, sd = points.prior.log_noise, points.prior.log_noise_sd
-    return np.exp(mean + sd * np.linspace(-2.5, 2.5, NOISES))
+    return np.exp(mean + sd * NOISE_LEVELS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -208,7 +208,7 @@ def _evaluate(points: _Points, minima: Floats) -> _Grid:
     k = points.scale * np.exp(CURVATURE_GRID)
     misfit = (weight * centred**2).sum(axis=1)[:, None] - 2 * k * product[..., None] + k**2 * spread[..., None]
     prior_s = -0.5 * np.log(variance).sum(axis=1) - 0.5 * np.log(total)
-    prior_s -= 0.5 * np.linspace(-2.5, 2.5, NOISES) ** 2
+    prior_s -= 0.5 * NOISE_LEVELS**2
     if points.replicate_dof:
         prior_s -= 0.5 * points.replicate_ss / noise**2 + points.replicate_dof * np.log(noise)
     log_density = -0.5 * misfit + prior_s[:, None]
