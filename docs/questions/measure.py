@@ -14,7 +14,7 @@ from lrscope.curves.curve import Curve
 from lrscope.diagnosis.advice import factor_text
 from lrscope.diagnosis.diagnose import diagnose
 from lrscope.estimate import Estimate
-from lrscope.report.numbers import format_estimate, format_lr, format_number
+from lrscope.numbers import format_estimate, format_lr, format_number
 from lrscope.report.theme import TopLevelChart
 from lrscope.scaling.batch_law import fit_batch_law
 from lrscope.scaling.steps_to_target import fit_steps_to_target

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from lrscope.estimate import Estimate
-from lrscope.report.numbers import format_lr
+from lrscope.numbers import format_lr
 from lrscope.report.theme import TopLevelChart, batch_size_axis, data, learning_rate_axis, log_axis
 from lrscope.scaling.u_curve import UCurve
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,3 +40,11 @@ def test_bad_input_is_one_sentence(run: Run, arguments: list[object], sentence: 
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"Error: {sentence}")
     assert len(ran.err.splitlines()) == 1
+
+
+def test_what_a_task_prints_stays_off_standard_output(run: Run, tmp_path: Path) -> None:
+    lines = ("from lrscope.tasks.digits import task as quiet", "print('hello')", "def task():", "    print('hello')")
+    (tmp_path / "loud.py").write_text("\n".join([*lines, "    return quiet()"]))
+    ran = run("find", f"{tmp_path}/loud.py:task", "--batch-size", 64, "--budget", 0.05, "--json")
+    assert json.loads(ran.out)["task"] == "digits"
+    assert ran.err.count("hello") == 2

@@ -223,6 +223,13 @@ def test_steps_with_their_thousands_grouped(tmp_path: Path) -> None:
     assert curve.step.tolist() == [900, 1000, 1100]
 
 
+def test_a_packed_file_that_grows_without_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log.csv.gz").write_bytes(gzip.compress(b"step,loss\n" + b"0,1.0\n" * 1000))
+    monkeypatch.setattr("lrscope.curves.readers.read.MOST_UNPACKED_BYTES", 4096)
+    with pytest.raises(InvalidInput, match="unpacks to more than"):
+        read_curves(tmp_path / "log.csv.gz")
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
 def test_encodings(encoding: str, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_bytes("step,loss\n0,2.5\n1,2.0\n".encode(encoding))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lrscope.curves.curve import Curve
 from lrscope.diagnosis import evidence, features
+from lrscope.diagnosis.evidence import Record, bounce
 from lrscope.diagnosis.model import VARIANTS, feature_vector
 from lrscope.diagnosis.sentences import SENTENCES
 from lrscope.diagnosis.shape import Shape, make_shape
@@ -127,3 +128,16 @@ def test_a_plan_that_is_not_done_is_seen() -> None:
     shape = make_shape(curve)
     assert shape is not None
     assert evidence.planned_left(evidence.Record(curve=curve, shape=shape)) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("name", ["momentum", "MomentumOptimizer", "momentum SGD", "momentum0.9"])
+def test_every_optimizer_with_momentum_has_a_gain(name: str) -> None:
+    steps = np.arange(50)
+    logged = Curve(
+        name="run", step=steps, loss=np.exp(-steps / 20), lr=np.full(50, 0.1), grad_norm=np.ones(50), optimizer=name
+    )
+    shape = make_shape(logged)
+    assert shape is not None
+    assert bounce(Record(curve=logged, shape=shape)) == pytest.approx(
+        np.log10(0.25 * 0.1 / (1 - 0.9) / shape.scale), abs=1e-9
+    )

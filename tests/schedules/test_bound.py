@@ -107,6 +107,8 @@ def test_bad_rates_are_refused(rates):
 
 
 def test_other_bad_input_is_refused():
+    with pytest.raises(InvalidInput, match=r"'rates' .* must be numbers"):
+        convex_bound(["a", "b"])  # type: ignore[list-item]
     with pytest.raises(InvalidInput, match="peak_lr"):
         transfer_peak_lr(0.0, LINEAR, LINEAR)
     with pytest.raises(InvalidInput, match="grad_norm"):

@@ -131,7 +131,7 @@ def test_a_model_must_be_a_module_with_parameters(tiny: ModuleType) -> None:
 def test_a_device_is_chosen_or_refused() -> None:
     assert choose_device("cpu") == CPU
     assert isinstance(choose_device("auto"), torch.device)
-    with pytest.raises(InvalidTask, match=r"must be 'auto' or a PyTorch device. Got 'gpu9'"):
+    with pytest.raises(InvalidTask, match=r"must be 'auto' or a device that PyTorch has here. Got 'gpu9'"):
         choose_device("gpu9")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lrscope.cli.output import print_json, stdout
+from lrscope.cli.output import only_ours_on_stdout, print_json, stdout
 from lrscope.cli.study import find_study
 
 
@@ -26,7 +26,8 @@ def find(
     from lrscope.report.sparkline import sparkline
     from lrscope.study.find import find_lr
 
-    found = find_lr(reference, batch_size=batch_size, budget=budget)
+    with only_ours_on_stdout():
+        found = find_lr(reference, batch_size=batch_size, budget=budget)
     if as_json:
         print_json(found.to_json())
         return

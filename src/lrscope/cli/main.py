@@ -98,10 +98,12 @@ def _drop_stdout() -> None:
 
 
 def _what_failed(error: Exception) -> str:
-    """A full disk, or else a fault of lrscope's own: still one sentence, with the place."""
+    """A full disk or memory, or else a fault of lrscope's own: still one sentence, with the place."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         _drop_stdout()
         return f"{error.filename or 'The output'} cannot be written: {error.strerror}."
+    if isinstance(error, MemoryError) or re.search("out of memory|allocate memory", str(error)):  # as PyTorch says it
+        return f"There is not enough memory: {error}"
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno}). This is a fault of lrscope."
 

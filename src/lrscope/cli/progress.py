@@ -14,7 +14,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
-from lrscope.report.numbers import format_estimate, format_seconds
+from lrscope.numbers import format_estimate, format_seconds
 from lrscope.report.sparkline import sparkline
 from lrscope.scaling.u_curve import UCurve
 from lrscope.study.assemble import equivalents, observe

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from lrscope.cli.output import only_ours_on_stdout, print_json, stderr, stdout, to_plain
 from lrscope.errors import InvalidInput, MissingExtra
+from lrscope.numbers import format_interval, format_lr, format_number, format_seconds
 from lrscope.report.files import write_atomically
-from lrscope.report.numbers import format_interval, format_lr, format_number, format_seconds
 
 if TYPE_CHECKING:
     from lrscope.study.result import StudyResult

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -159,8 +160,15 @@ def _gain(curve: Curve) -> FloatArray | None:
         return None if curve.grad_norm_l1 is None else curve.lr * 1.25 * curve.grad_norm_l1
     if curve.grad_norm is None:
         return None
-    momentum = name.removeprefix("momentum") if name.startswith("momentum") else "0"
-    return curve.lr * np.square(curve.grad_norm) / (1.0 - min(float(momentum or 0.9), 0.999))
+    return curve.lr * np.square(curve.grad_norm) / (1.0 - min(_momentum(name), 0.999))
+
+
+def _momentum(name: str) -> float:
+    """β of an optimizer by its name: `momentum0.99` says it, other names with momentum are taken for 0.9."""
+    if not name.startswith("momentum"):
+        return 0.0
+    said = re.fullmatch(r"momentum(0?\.\d+)", name)
+    return float(said[1]) if said else 0.9
 
 
 GRADIENT_FEATURES: tuple[Callable[[Record], float], ...] = (gradient_fall, bounce, gradient_reach)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
-from lrscope.report.numbers import ABSENT, format_interval, format_lr, format_number
+from lrscope.numbers import ABSENT, format_interval, format_lr, format_number
 
 _CODE = re.compile(r"`([^`]+)`")
 

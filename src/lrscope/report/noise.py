@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 from lrscope.estimate import Estimate
+from lrscope.numbers import format_estimate, format_interval, format_lr, format_number, format_seconds
 from lrscope.report.charts.noise import branch_losses, noise_course, trade
 from lrscope.report.markup import CellValue, Fact
-from lrscope.report.numbers import format_estimate, format_interval, format_lr, format_number, format_seconds
 from lrscope.report.page import Page
 from lrscope.study.noise import NoiseResult
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from lrscope.numbers import format_number
 from lrscope.report.extract.sweep import SweepGroup, sweep_groups
-from lrscope.report.numbers import format_number
 from lrscope.report.page import Page
 from lrscope.report.sections.sweep import add_groups, add_overview, add_steps, add_table
 from lrscope.report.sections.words import listed

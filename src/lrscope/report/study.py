@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lrscope.numbers import format_number, format_seconds
 from lrscope.report.extract.study import schedules
-from lrscope.report.numbers import format_number, format_seconds
 from lrscope.report.page import Page
 from lrscope.report.sections.answer import add_answer, add_recommendation
 from lrscope.report.sections.batches import add_batch_law, add_large_against_small

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lrscope.estimate import HALF_WIDTH
+from lrscope.numbers import format_interval, format_number
 from lrscope.scaling.batch_law import BatchLaw, predict_many
 from lrscope.scaling.u_curve import UCurve
 
@@ -56,10 +57,8 @@ def advise_next_run(curves: Sequence[tuple[float | None, UCurve]], laws: Sequenc
         at = int(np.argmax(apart))
         first = int(np.argmax(weights))
         other = int(np.argmax(weights * np.abs(medians[:, at] - medians[first, at])))
-        why = (
-            f"At batch size {candidates[at]:g} {laws[first].name} says {2 ** medians[first, at]:.3g} and "
-            f"{laws[other].name} {2 ** medians[other, at]:.3g}: a run between them tells them apart."
-        )
+        one, two = (f"{laws[k].name} says {format_number(2.0 ** medians[k, at])}" for k in (first, other))
+        why = f"At batch size {format_number(candidates[at])} {one} and {two}: a run between them tells them apart."
         return NextRun(batch_size=float(candidates[at]), lr=estimates[at].value, why=why)
     widths = [math.log2((estimate.high or estimate.value) / (estimate.low or estimate.value)) for estimate in estimates]
     at = int(np.argmax(widths))
@@ -67,7 +66,7 @@ def advise_next_run(curves: Sequence[tuple[float | None, UCurve]], laws: Sequenc
         return None
     estimate = estimates[at]
     why = (
-        f"The laws agree on about {estimate.value:.3g} at batch size {candidates[at]:g}, but only to within "
-        f"{estimate.low or 0:.3g} to {estimate.high or 0:.3g}: this run would show whether the growth goes on."
+        f"The laws agree on about {format_number(estimate.value)} at batch size {format_number(candidates[at])}, but "
+        f"only to within {format_interval(estimate)}: this run would show whether the growth goes on."
     )
     return NextRun(batch_size=float(candidates[at]), lr=estimate.value, why=why)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from lrscope.errors import InvalidInput
 from lrscope.estimate import HALF_WIDTH, Estimate
+from lrscope.numbers import format_number
 from lrscope.scaling.batch_law import BatchLaw, predict_optimal_lr
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -211,7 +212,11 @@ def _choose(
         return "fitted laws", "Measured optima of this very job beat every rule.", 0.0
     if noise_scale is not None:
         form = "η ∝ 1/√(1 + B_n/B), as Adam divides by the gradient's size" if adaptive else "η ∝ 1/(1 + B_n/B)"
-        return "noise-scale", f"The noise scale is known ({noise_scale:.3g} examples): {form}.", 0.5 * EXPONENT_SD
+        return (
+            "noise-scale",
+            f"The noise scale is known ({format_number(noise_scale)} examples): {form}.",
+            0.5 * EXPONENT_SD,
+        )
     if adaptive:
         reason = "Adam's update does not shrink with the gradient, only its noise does: η ∝ √B below the noise scale."
         return "square-root", reason, EXPONENT_SD
@@ -237,9 +242,8 @@ def _advice(start: int, end: int, adaptive: bool, noise_scale: float | None) -> 
             f"{end} is beyond the noise scale: updates are already {100 * share:.0f} % as good as any batch makes them."
         )
     if k > 8 or k < 1 / 8:
-        advice.append(
-            f"A factor of {max(k, 1 / k):.3g} is far: run the rate and its half and double, then `lrscope scale`."
-        )
+        factor = format_number(max(k, 1 / k))
+        advice.append(f"A factor of {factor} is far: run the rate and its half and double, then `lrscope scale`.")
     if not adaptive and k > 1:
         advice.append("Keep the momentum; warm up over at least as many examples as before.")
     if adaptive and k != 1:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from lrscope.estimate import QUANTILES, Estimate
+from lrscope.numbers import format_interval, format_number
 from lrscope.scaling.cliff import SAFE_OCTAVES, SEED_SPREAD, Cliff
 from lrscope.scaling.posterior import CurvePosterior, Floats
 
@@ -32,7 +33,7 @@ class Verdict:
 def all_diverged(lowest: float) -> Verdict:
     """The verdict on a sweep of which not one run is left."""
     tries = tuple(lowest / 4.0**power for power in (1, 2, 3))
-    advice = f"Every run diverged, down to {lowest:.3g}: run {_listed(tries)}."
+    advice = f"Every run diverged, down to {format_number(lowest)}: run {_listed(tries)}."
     return Verdict(status="all_diverged", optimal_lr=None, edge=None, advice=advice, next_lrs=tries)
 
 
@@ -56,7 +57,7 @@ def judge_curve(
         tries = (best_lr / 4, best_lr * 4 if ceiling is None else math.sqrt(best_lr * ceiling))
         what = "The losses do not differ: they" if x.size > 1 else "One learning rate"
         if x.size == 1 and upper is not None:
-            what = f"One learning rate without a failed run, {best_lr:.3g}, alone"
+            what = f"One learning rate without a failed run, {format_number(best_lr)}, alone"
         return Verdict(
             status="inconclusive", edge=None, next_lrs=tries, optimal_lr=Estimate(best_lr, None, ceiling),
             advice=f"{what} cannot show where the optimum is: run {_listed(tries)}.",
@@ -80,9 +81,10 @@ def judge_curve(
         tries = (float(np.exp2((low + middle) / 2)), float(np.exp2((middle + high) / 2)))
         return Verdict(
             status="inconclusive", optimal_lr=optimum, edge=None, next_lrs=tries,
-            advice=f"The optimum is open between {optimum.low:.3g} and {optimum.high:.3g}: run {_listed(tries)}.",
+            advice=f"The optimum is open between {format_number(optimum.low)} and {format_number(optimum.high)}: "
+            f"run {_listed(tries)}.",
         )  # fmt: skip
-    advice = f"The optimum is {optimum.value:.3g} (80 %: {optimum.low:.3g} to {optimum.high:.3g})."
+    advice = f"The optimum is {format_number(optimum.value)} (80 %: {format_interval(optimum)})."
     return Verdict(status="found", optimal_lr=optimum, edge=None, advice=advice)
 
 
@@ -92,11 +94,11 @@ def _edge(x: Floats, side: Literal["low", "high"], optimum: Estimate) -> Verdict
     where = "at or below" if side == "low" else "at or above"
     return Verdict(
         status="edge", optimal_lr=optimum, edge=side, next_lrs=tries,
-        advice=f"The optimum is {where} {end:.3g}, the {'lowest' if side == 'low' else 'highest'} rate tried: "
-        f"run {_listed(tries)}.",
+        advice=f"The optimum is {where} {format_number(end)}, the {'lowest' if side == 'low' else 'highest'} rate "
+        f"tried: run {_listed(tries)}.",
     )  # fmt: skip
 
 
 def _listed(rates: tuple[float, ...]) -> str:
-    words = [f"{rate:.3g}" for rate in rates]
+    words = [format_number(rate) for rate in rates]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

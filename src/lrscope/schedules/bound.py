@@ -81,10 +81,10 @@ def convex_bound(rates: ArrayLike, *, grad_norm: ArrayLike = 1.0, distance: floa
 
 def _checked(rates: ArrayLike, grad_norm: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """The updates that move the weights, and the gradient norm at each."""
-    eta = np.asarray(rates, dtype=np.float64)
+    eta = _numbers(rates, "rates")
     if eta.ndim != 1 or not np.all(np.isfinite(eta)) or np.any(eta < 0) or not np.any(eta > 0):
         raise InvalidInput("The 'rates' of a convex bound must be one row of finite numbers >= 0, not all zero.")
-    norms = np.asarray(grad_norm, dtype=np.float64)
+    norms = _numbers(grad_norm, "grad_norm")
     if norms.shape not in ((), eta.shape) or not np.all(np.isfinite(norms)) or np.any(norms <= 0):
         raise InvalidInput(
             "The 'grad_norm' of a convex bound must be one number > 0 or one per rate. "
@@ -92,6 +92,13 @@ def _checked(rates: ArrayLike, grad_norm: ArrayLike) -> tuple[FloatArray, FloatA
         )
     moving = eta > 0
     return eta[moving], np.broadcast_to(norms, eta.shape)[moving]
+
+
+def _numbers(values: ArrayLike, name: str) -> FloatArray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"The '{name}' of a convex bound must be numbers. Got {values!r:.80}.") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrscope.estimate import Estimate
+from lrscope.numbers import format_number
 from lrscope.scaling.batch_law import BatchLaw, fit_batch_law
 from lrscope.scaling.u_curve import UCurve
 from lrscope.study.cell_fit import fit_cells, judge
@@ -95,9 +96,9 @@ def _optimum(plan: StudyPlan, cell: Cell, results: Sequence[TrialResult], fitted
     found = _Found() if fitted is None else _read_fit(fitted, plan.space)
     status, advice = found.status, found.advice
     if mine and not any(math.isfinite(result.final_loss(plan.metric)) for result in mine):
-        lowest = min(result.trial.peak_lr for result in mine)
+        lowest = format_number(min(result.trial.peak_lr for result in mine))
         status = "all_diverged"
-        advice = f"Every run diverged, down to {lowest:.3g}: look at the loss and the data, or go lower with --lr."
+        advice = f"Every run diverged, down to {lowest}: look at the loss and the data, or go lower with --lr."
     return Optimum(
         batch_size=cell.batch_size,
         schedule=cell.schedule,

@@ -215,6 +215,8 @@ def choose_device(device: str) -> torch.device:
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return accelerator or torch.device("cpu")
     try:
-        return torch.device(device)
-    except RuntimeError:
-        raise InvalidTask(f"The 'device' of a task must be 'auto' or a PyTorch device. Got {device!r}.") from None
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError):  # unknown; not built in; not of this machine
+        raise InvalidTask(
+            f"The 'device' of a task must be 'auto' or a device that PyTorch has here. Got {device!r}."
+        ) from None

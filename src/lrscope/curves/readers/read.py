@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 import tempfile
 import zlib
 from dataclasses import replace
@@ -31,7 +30,11 @@ READERS: tuple[Reader, ...] = (
 )
 """Every format, the more particular first: a file goes to the first reader that takes it and finds a run in it."""
 
+MOST_UNPACKED_BYTES = 2**30
+"""A packed file that becomes larger is refused before it fills the disk."""
+
 _HEAD_BYTES = 65536
+_BLOCK_BYTES = 2**20
 
 
 def read_curves(path: str | os.PathLike[str]) -> list[Curve]:
@@ -108,7 +111,10 @@ def _read_packed(path: Path, name: str) -> list[Curve]:
         unpacked = Path(folder) / path.stem
         try:
             with gzip.open(path) as packed, unpacked.open("wb") as target:
-                shutil.copyfileobj(packed, target)
+                while block := packed.read(_BLOCK_BYTES):
+                    target.write(block)
+                    if target.tell() > MOST_UNPACKED_BYTES:
+                        raise InvalidInput(f"'{path}' unpacks to more than {MOST_UNPACKED_BYTES >> 20} MiB: no log.")
         except (EOFError, zlib.error, OSError) as error:
             raise InvalidInput(f"'{path}' cannot be unpacked: {error}.") from None
         try:

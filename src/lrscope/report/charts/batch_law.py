@@ -8,9 +8,9 @@ from typing import Any
 
 import altair as alt
 
+from lrscope.numbers import format_estimate, format_lr
 from lrscope.report.charts.labels import log_shares, readable
 from lrscope.report.extract.law import LawPoint
-from lrscope.report.numbers import format_estimate, format_lr
 from lrscope.report.theme import TopLevelChart, batch_size_axis, data, log_axis
 from lrscope.study.result import Optimum
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import altair as alt
 
+from lrscope.numbers import format_number, format_seconds
 from lrscope.report.charts.labels import log_shares, readable
 from lrscope.report.extract.batches import BatchComparison, BatchSummary, Spread
-from lrscope.report.numbers import format_number, format_seconds
 from lrscope.report.theme import CATEGORY_COLORS, REGIME_COLORS, TopLevelChart, batch_size_axis, data, log_axis
 
 _NUMBER = "format(datum.value, datum.value < 1000 ? '~g' : '~s')"

@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from lrscope.numbers import format_lr
 from lrscope.report.extract.study import DrawnCurve, RatioPoint, wants_log_scale
-from lrscope.report.numbers import format_lr
 from lrscope.report.theme import (
     REGIME_COLORS,
     TopLevelChart,

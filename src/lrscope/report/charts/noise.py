@@ -9,7 +9,7 @@ import altair as alt
 
 from lrscope.estimate import Estimate
 from lrscope.noise.critical_batch import BranchedCriticalBatch, steps_and_examples
-from lrscope.report.numbers import format_estimate, format_number
+from lrscope.numbers import format_estimate, format_number
 from lrscope.report.theme import TopLevelChart, data, log_axis
 from lrscope.study.noise import NoisePoint
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import altair as alt
 
+from lrscope.numbers import format_estimate
 from lrscope.report.extract.schedules import RankedSchedule
-from lrscope.report.numbers import format_estimate
 from lrscope.report.theme import TopLevelChart, batch_size_color, data, number_axis
 
 

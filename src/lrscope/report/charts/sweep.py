@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import altair as alt
 
+from lrscope.numbers import format_estimate, format_number
 from lrscope.report.charts.u_curve import loss_against_rate
 from lrscope.report.extract.sweep import StepsPoint, SweepGroup, short_title
-from lrscope.report.numbers import format_estimate, format_number
 from lrscope.report.theme import TopLevelChart, batch_size_axis, data, log_axis, number_axis
 
 TITLE = "optimal peak learning rate"

@@ -8,9 +8,9 @@ from typing import Any
 
 import altair as alt
 
+from lrscope.numbers import format_estimate, format_lr, format_number
 from lrscope.report.charts.labels import log_shares, readable
 from lrscope.report.extract.study import wants_log_scale
-from lrscope.report.numbers import format_estimate, format_lr, format_number
 from lrscope.report.theme import TopLevelChart, batch_size_color, data, learning_rate_axis, log_axis, number_axis
 from lrscope.study.result import Optimum
 

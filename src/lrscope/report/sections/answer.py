@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from lrscope.estimate import Estimate
+from lrscope.numbers import format_interval, format_lr, format_number
 from lrscope.report.charts.u_curve import loss_against_rate
 from lrscope.report.extract.study import full_runs, main_optima
 from lrscope.report.markup import Cell, CellValue, Fact, lr_cell
-from lrscope.report.numbers import format_interval, format_lr, format_number
 from lrscope.report.page import Page
 from lrscope.report.sections.words import METRICS, STATUS, listed, times
 from lrscope.report.theme import order_colors

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from lrscope.numbers import format_estimate, format_lr, format_number, format_seconds
 from lrscope.report.charts.batch_law import rate_against_batch
 from lrscope.report.charts.batches import batch_charts
 from lrscope.report.extract.batches import BatchComparison, BatchSummary, Spread, compare_batches
 from lrscope.report.extract.law import law_line
 from lrscope.report.extract.study import main_optima
 from lrscope.report.markup import Cell, CellValue, Fact, lr_cell
-from lrscope.report.numbers import format_estimate, format_lr, format_number, format_seconds
 from lrscope.report.page import Page, Section
 from lrscope.report.sections.words import METRICS
 from lrscope.scaling.batch_law import BatchLaw, predict_optimal_lr

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from lrscope.numbers import format_lr, format_number
 from lrscope.report.charts.curves import four_regimes, step_of_weights, training_curves
 from lrscope.report.extract.study import (
     LECTURE_ORDER,
@@ -18,7 +19,6 @@ from lrscope.report.extract.study import (
     training_curves as curves_of,
 )
 from lrscope.report.extract.thin import SMOOTHING_SHARE
-from lrscope.report.numbers import format_lr, format_number
 from lrscope.report.page import Page
 from lrscope.report.sections.words import ZOOM, listed, thinned
 from lrscope.study.result import StudyResult

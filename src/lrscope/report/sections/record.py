@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from lrscope.numbers import format_lr, format_number, format_seconds
 from lrscope.report.extract.study import regime_of, schedules
 from lrscope.report.markup import Cell, CellValue, Fact
-from lrscope.report.numbers import format_lr, format_number, format_seconds
 from lrscope.report.page import Page
 from lrscope.report.theme import REGIME_COLORS
 from lrscope.study.result import Optimum, StudyResult

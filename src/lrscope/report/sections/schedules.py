@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from lrscope.numbers import format_lr, format_number
 from lrscope.report.charts.ranking import ranking
 from lrscope.report.charts.u_curve import loss_against_rate
 from lrscope.report.extract.schedules import RankedSchedule, WarmupGain, rank_schedules, warmup_gains
 from lrscope.report.extract.study import schedules
 from lrscope.report.markup import Cell, CellValue, lr_cell
-from lrscope.report.numbers import format_lr, format_number
 from lrscope.report.page import Page
 from lrscope.report.sections.words import METRICS, listed
 from lrscope.study.result import StudyResult

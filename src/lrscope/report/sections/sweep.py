@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lrscope.numbers import format_estimate, format_interval, format_lr, format_number
 from lrscope.report.charts.batch_law import rate_against_batch
 from lrscope.report.charts.sweep import (
     losses_of_groups,
@@ -17,7 +18,6 @@ from lrscope.report.charts.sweep import (
 from lrscope.report.charts.u_curve import loss_against_rate
 from lrscope.report.extract.sweep import SweepGroup, steps_points
 from lrscope.report.markup import Cell, CellValue, Fact, lr_cell
-from lrscope.report.numbers import format_estimate, format_interval, format_lr, format_number
 from lrscope.report.page import Page, Section
 from lrscope.report.sections.batches import add_law_table
 from lrscope.report.sections.words import STATUS, listed

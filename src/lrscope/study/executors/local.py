@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from lrscope.errors import MissingExtra, WorkFailed
+from lrscope.numbers import format_number
 from lrscope.study.engines.base import EngineSpec
 from lrscope.study.executors.base import RETRIES, Executor, Job, train_job
 from lrscope.study.load import TaskSource
@@ -44,9 +45,10 @@ class LocalExecutor(Executor):
                     yield future.result()
                 except ProcessExpired as death:
                     if tries >= RETRIES:
+                        lr = format_number(job[0].peak_lr)
                         raise WorkFailed(
                             f"A worker died {tries + 1} times (exit code {death.exitcode}) while it trained batch size "
-                            f"{job[0].batch_size} at learning rate {job[0].peak_lr:.3g}: is there enough memory for "
+                            f"{job[0].batch_size} at learning rate {lr}: is there enough memory for "
                             f"{self.workers} workers? What is finished is kept; try fewer --workers. (A script that "
                             'calls run_study must do so under `if __name__ == "__main__":`.)'
                         ) from None
