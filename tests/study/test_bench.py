@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lrscope.errors import InvalidTask
-from lrscope.study.bench import BatchOrder, Bench, choose_device, one_thread
+from lrscope.study.bench import REMEMBERED_ORDERS, BatchOrder, Bench, choose_device, one_thread
 
 Benches = Callable[[str], Bench]
 CPU = torch.device("cpu")
@@ -38,6 +38,16 @@ def test_every_batch_size_walks_the_same_order_and_drops_the_short_batch() -> No
     assert all(len(small[k]) == 8 for k in range(30))
     assert not torch.equal(small[0], BatchOrder(100, 8, 1, CPU)[0])
     assert torch.equal(small[5], small[5])
+
+
+def test_an_epochs_order_is_made_once_for_all_trials_of_a_seed() -> None:
+    one, other = BatchOrder(1000, 8, 0, CPU), BatchOrder(1000, 50, 0, CPU)
+    assert one[125].data_ptr() == other[20].data_ptr()
+    assert one[125].data_ptr() != BatchOrder(1000, 8, 2, CPU)[125].data_ptr()
+    too_many = REMEMBERED_ORDERS + 1
+    one, other = BatchOrder(too_many, 8, 0, CPU), BatchOrder(too_many, 8, 0, CPU)
+    assert one[0].data_ptr() != other[0].data_ptr()
+    assert torch.equal(one[0], other[0])
 
 
 def test_a_batch_of_all_data_is_a_permutation() -> None:

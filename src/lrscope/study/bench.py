@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, lru_cache
 from typing import Any
@@ -19,6 +19,9 @@ from lrscope.study.seeding import DATA, EPOCHS, EVALUATION, SUBSET, TRAINING, WE
 from lrscope.study.task import Task
 
 EVALUATION_BATCH = 512
+
+REMEMBERED_ORDERS = 4_000_000
+"""Places of examples in epochs, 8 bytes each, that are kept from trial to trial."""
 
 
 class Bench:
@@ -82,12 +85,17 @@ class Bench:
 
     def batch_loss(self, model: nn.Module, batch: Any) -> torch.Tensor:
         """The mean loss of a batch, a scalar tensor, under the task's precision."""
+        if self.task.precision == "float32":  # as below, without the time to enter and leave nothing
+            return self._plain_loss(model, batch)
         with self._precision():
-            if self.task.batch_loss is not None:
-                return self.task.batch_loss(model, batch)
-            inputs, targets = batch
-            assert self.task.loss is not None  # Task has one or the other
-            return self.task.loss(model(inputs), targets)
+            return self._plain_loss(model, batch)
+
+    def _plain_loss(self, model: nn.Module, batch: Any) -> torch.Tensor:
+        if self.task.batch_loss is not None:
+            return self.task.batch_loss(model, batch)
+        inputs, targets = batch
+        assert self.task.loss is not None  # Task has one or the other
+        return self.task.loss(model(inputs), targets)
 
     def evaluate(
         self, model: nn.Module, examples: Examples, *, limit: int | None = None, metrics: bool = False
@@ -185,17 +193,30 @@ class BatchOrder:
         self.examples = examples
         self.batch_size = batch_size
         self.batches_per_epoch = max(1, examples // batch_size)
-        self._permutation = lru_cache(maxsize=2)(
-            lambda epoch: torch.randperm(
-                examples, generator=torch.Generator().manual_seed(stream_seed(seed, EPOCHS + epoch))
-            ).to(device)
-        )
+        self._seed = seed
+        self._permutations = _permutations(examples, device)
+        self._epoch = -1
+        self._permutation = torch.empty(0)
 
     def __getitem__(self, step: int) -> torch.Tensor:
         """Indices (B,) of the examples of update `step`."""
         epoch, index = divmod(step, self.batches_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._permutation = epoch, self._permutations(self._seed, epoch)
         start = index * self.batch_size
-        return self._permutation(epoch)[start : start + self.batch_size]
+        return self._permutation[start : start + self.batch_size]
+
+
+@lru_cache(maxsize=2)
+def _permutations(examples: int, device: torch.device) -> Callable[[int, int], torch.Tensor]:
+    """(seed, epoch) → the order of the examples, kept for the trials to come as far as REMEMBERED_ORDERS goes."""
+
+    @lru_cache(maxsize=REMEMBERED_ORDERS // examples)
+    def permutation(seed: int, epoch: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(stream_seed(seed, EPOCHS + epoch))
+        return torch.randperm(examples, generator=generator).to(device)
+
+    return permutation
 
 
 @contextmanager

@@ -87,10 +87,11 @@ def _train(
     seed: int,
 ) -> None:
     from lrscope.study.bench import BatchOrder
-    from lrscope.study.engines.loop import update
+    from lrscope.study.engines.loop import Training
 
+    training = Training(bench, model, optimizer)
     order = BatchOrder(bench.train_examples, batch_size, seed, bench.device)
     model.train()
     with bench.training_rng(seed):
         for step in updates:
-            update(bench, model, optimizer, order[step], None, step)
+            training.update(order[step])

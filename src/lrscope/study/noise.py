@@ -209,23 +209,20 @@ class _Course:
         """Train, and measure at PLACES places, evenly spaced in the logarithm, and before the first update."""
         from lrscope.schedules.text import parse_schedule
         from lrscope.study.bench import BatchOrder
-        from lrscope.study.engines.loop import update
+        from lrscope.study.engines.loop import Training
         from lrscope.study.load import run_user_code
 
         bench = self.bench
         shares = parse_schedule(SCHEDULE, total_steps=self.steps)(np.arange(self.steps))
         order = BatchOrder(bench.train_examples, self.size, self.seed, bench.device)
-        peaks = [float(group["lr"]) for group in self.optimizer.param_groups]
         wanted = set(np.unique(np.geomspace(1, self.steps, PLACES).round().astype(int)).tolist())
+        training = Training(bench, self.model, self.optimizer)
         self.model.train()
         self._measure(0, 4 * self.examples)
         with bench.training_rng(self.seed):
             for step in range(self.steps):
-                for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
-                    group["lr"] = peak * float(shares[step])
-                loss = run_user_code(
-                    "The task's training", update, bench, self.model, self.optimizer, order[step], None, step
-                )
+                training.set_share(float(shares[step]))
+                loss = run_user_code("The task's training", training.update, order[step])
                 self.losses.append(float(loss))
                 if not math.isfinite(self.losses[-1]) or (step + 1 in wanted and not self._measure(step + 1)):
                     self.notes.append(f"The training diverged at update {step}; what is said is of the updates before.")

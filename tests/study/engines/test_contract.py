@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -72,6 +73,18 @@ def test_it_trains_as_a_plain_loop_does(engine: Engine, bench: Benches, trial: T
         val_loss, metrics = made.evaluate(model, made.validation, metrics=True)
         assert result.val_loss == pytest.approx(val_loss, rel=1e-4)
         assert result.metrics == pytest.approx(metrics, rel=1e-4)
+
+
+def test_a_parameter_that_the_optimizer_leaves_alone_gathers_no_gradient(
+    engine: Engine, tiny: ModuleType, trial: Trials
+) -> None:
+    made = Bench(tiny.regression(optimizer=lambda parameters, lr: torch.optim.SGD(parameters[:1], lr), clip_norm=1e9))
+    (result,) = engine.train(made, [trial(schedule="constant", peak_lr=1e-9)])
+    model = made.make_model(0)
+    order = BatchOrder(made.train_examples, 8, 0, made.device)
+    made.batch_loss(model, made.train.batch(order[47])).backward()
+    gradient = math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
+    assert result.grad_norm[-1] == pytest.approx(gradient, rel=1e-4)
 
 
 def test_the_record_has_every_step_regular_probes_and_evaluations(

@@ -17,7 +17,7 @@ import torch
 from lrscope.study.bench import BatchOrder, Bench
 from lrscope.study.data import TensorExamples
 from lrscope.study.engines.base import WIDEST, NotStackable, Stacking
-from lrscope.study.engines.loop import update
+from lrscope.study.engines.loop import Training
 from lrscope.study.engines.program import Programs, Tensors, described
 from lrscope.study.engines.stack import Stack, row_norms
 from lrscope.study.engines.stacked_optimizers import StackedGroups
@@ -139,10 +139,10 @@ def _same(some: Sequence[_Member], more: Sequence[_Member]) -> bool:
 def _check_losses(bench: Bench, trial: Trial, losses: torch.Tensor) -> None:
     """Hold a member's losses to those of the loop."""
     model = bench.make_model(trial.seed).train()
-    optimizer = bench.make_optimizer(model, trial.peak_lr)
+    training = Training(bench, model, bench.make_optimizer(model, trial.peak_lr))
     order = BatchOrder(bench.train_examples, trial.batch_size, trial.seed, bench.device)
     with bench.training_rng(trial.seed):
-        expected = torch.stack([update(bench, model, optimizer, order[step], None, step) for step in range(UPDATES)])
+        expected = torch.stack([training.update(order[step]) for step in range(UPDATES)])
     if not torch.allclose(losses, expected.float(), rtol=TOLERANCE[bench.task.precision], atol=ROUNDING):
         raise NotStackable("its losses come out otherwise when trials are stacked")
 

@@ -17,7 +17,7 @@ from lrscope.errors import InvalidInput, InvalidTask, LrscopeError
 from lrscope.study.bench import BatchOrder, Bench, one_thread
 from lrscope.study.engines.base import ENGINES, WIDEST, EngineSpec, NotStackable, Stacking
 from lrscope.study.engines.certify import certify, certify_compiled
-from lrscope.study.engines.loop import update
+from lrscope.study.engines.loop import Training
 from lrscope.study.engines.stack import Stack
 from lrscope.study.engines.vmap import VmapEngine, programs_of
 from lrscope.study.load import describe_user_error
@@ -222,13 +222,13 @@ def _timed(run: Callable[[], None], repeats: int) -> float:
 def _loop(bench: Bench, batch_size: int) -> Callable[[], None]:
     """Makes one update of the plain loop at each call."""
     model = bench.make_model(0).train()
-    optimizer = bench.make_optimizer(model, _RATE)
+    training = Training(bench, model, bench.make_optimizer(model, _RATE))
     order = BatchOrder(bench.train_examples, batch_size, 0, bench.device)
     losses, steps = torch.zeros(_STEPS, device=bench.device), cycle(range(_STEPS))
 
     def run() -> None:
         step = next(steps)
-        losses[step] = update(bench, model, optimizer, order[step], None, step)
+        losses[step] = training.update(order[step])
 
     return run
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -35,20 +35,16 @@ class LoopEngine(Engine):
 def train_trial(bench: Bench, trial: Trial) -> TrialResult:
     """Train one trial to its end, or to where it diverges."""
     model = bench.make_model(trial.seed)
-    optimizer = bench.make_optimizer(model, trial.peak_lr)
+    training = Training(bench, model, bench.make_optimizer(model, trial.peak_lr))
     record = Record.begin(bench, trial, model)
     order = BatchOrder(bench.train_examples, trial.batch_size, trial.seed, bench.device)
     shares = parse_schedule(trial.schedule, total_steps=trial.total_steps)(np.arange(trial.stop_at))
-    rates = shares.tolist()
-    peaks = [float(group["lr"]) for group in optimizer.param_groups]
     model.train()
     with bench.training_rng(trial.seed):
         started = time.perf_counter()
-        for step in range(trial.stop_at):
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * rates[step]
-            probe = record.is_probe(step)
-            record.loss[step] = update(bench, model, optimizer, order[step], record if probe else None, step)
+        for step, share in enumerate(shares.tolist()):
+            training.set_share(share)
+            record.loss[step] = training.update(order[step], step, record if record.is_probe(step) else None)
             if record.is_check(step) and record.has_diverged(step):
                 break
             if record.is_evaluation(step):
@@ -57,32 +53,45 @@ def train_trial(bench: Bench, trial: Trial) -> TrialResult:
     return record.finish(bench, model, trial.peak_lr * shares)
 
 
-def update(
-    bench: Bench,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    indices: torch.Tensor,
-    record: Record | None,
-    step: int,
-) -> torch.Tensor:
-    """One update; measured where a record is given. Returns the batch's loss before it."""
-    optimizer.zero_grad(set_to_none=True)
-    loss = bench.batch_loss(model, bench.train.batch(indices))
-    loss.backward()  # type: ignore[no-untyped-call]
-    if record is not None:
-        gradient = _vector([p.grad for p in model.parameters() if p.grad is not None])
-        before = _vector(model.parameters())
-    if bench.task.clip_norm is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), bench.task.clip_norm)
-    optimizer.step()
-    if record is not None:
-        moved = _vector(model.parameters()) - before
-        record.grad_norm[step] = float(gradient.norm())
-        record.update_ratio[step] = float(moved.norm() / before.norm().clamp_min(1e-15))
-    return loss.detach()
+class Training:
+    """A model in training: an update a call.
+
+    What every update needs is looked up once: a small model is updated in the time that a few walks through it take.
+    """
+
+    def __init__(self, bench: Bench, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.model, self.optimizer = model, optimizer
+        self._bench = bench
+        self._parameters = list(model.parameters())
+        groups = optimizer.param_groups
+        self._cleared = list(dict.fromkeys([*self._parameters, *(one for group in groups for one in group["params"])]))
+        self._peaks = [float(group["lr"]) for group in groups]
+
+    def set_share(self, share: float) -> None:
+        """Set the rates to a share of their peaks, which are those that the optimizer was made with."""
+        for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * share
+
+    def update(self, indices: torch.Tensor, step: int = 0, record: Record | None = None) -> torch.Tensor:
+        """One update; measured as `step` where a record is given. Returns the batch's loss before it."""
+        for parameter in self._cleared:
+            parameter.grad = None
+        loss = self._bench.batch_loss(self.model, self._bench.train.batch(indices))
+        loss.backward()  # type: ignore[no-untyped-call]
+        if record is not None:
+            gradient = _vector([one.grad for one in self._parameters if one.grad is not None])
+            before = _vector(self._parameters)
+        if self._bench.task.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self._bench.task.clip_norm)
+        self.optimizer.step()
+        if record is not None:
+            moved = _vector(self._parameters).sub_(before)
+            record.grad_norm[step] = gradient.norm()
+            record.update_ratio[step] = moved.norm() / before.norm().clamp_min(1e-15)
+        return loss.detach()
 
 
-@torch.no_grad()
-def _vector(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+def _vector(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     """All their numbers in one vector: few operations, as those that are seldom made cost most."""
-    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+    with torch.no_grad():
+        return torch.cat([tensor.flatten() for tensor in tensors])

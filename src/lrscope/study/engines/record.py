@@ -31,8 +31,8 @@ class Record:
         self.initial = initial
         self.limit = limit
         self.loss = torch.zeros(steps)
-        self.grad_norm: dict[int, float] = {}
-        self.update_ratio: dict[int, float] = {}
+        self.grad_norm: dict[int, torch.Tensor] = {}
+        self.update_ratio: dict[int, torch.Tensor] = {}
         self.evaluations: list[tuple[int, float, dict[str, float]]] = []
         self.seconds = self.eval_seconds = 0.0
         self.diverged_at: int | None = None
@@ -100,6 +100,7 @@ class Record:
             self.eval_seconds += time.perf_counter() - started
         failed = self.diverged_at is not None or not math.isfinite(train_loss)
         names = self.evaluations[0][2] if self.evaluations else {}
+        probed = [step for step in sorted(self.grad_norm) if step < steps]
         return TrialResult(
             trial=self.trial,
             status="diverged" if failed else "finished",
@@ -111,9 +112,9 @@ class Record:
             metrics={} if failed else dict(self.evaluations[-1][2]),
             loss=self.loss[:steps].cpu().numpy().astype(np.float64),
             lr=lr[:steps],
-            probe_step=np.array([step for step in sorted(self.grad_norm) if step < steps], dtype=np.int64),
-            grad_norm=np.array([self.grad_norm[step] for step in sorted(self.grad_norm) if step < steps]),
-            update_ratio=np.array([self.update_ratio[step] for step in sorted(self.update_ratio) if step < steps]),
+            probe_step=np.array(probed, dtype=np.int64),
+            grad_norm=np.array([float(self.grad_norm[step]) for step in probed]),
+            update_ratio=np.array([float(self.update_ratio[step]) for step in probed]),
             eval_step=np.array([step for step, _, _ in self.evaluations], dtype=np.int64),
             eval_loss=np.array([loss for _, loss, _ in self.evaluations]),
             eval_metrics={name: np.array([values[name] for _, _, values in self.evaluations]) for name in names},

@@ -110,7 +110,7 @@ class Stack:
         ratios = moved / row_norms([*before, *self._frozen]).clamp_min(1e-15)
         for member, record in probes.items():
             row = self._rows.index(member)
-            record.grad_norm[step], record.update_ratio[step] = float(norms[row]), float(ratios[row])
+            record.grad_norm[step], record.update_ratio[step] = norms[row], ratios[row]
 
     def differentiate(self, step: int) -> tuple[torch.Tensor, Tensors]:
         """The losses (rows,) and gradients (rows, …) of the batch of a step; buffers move on."""
