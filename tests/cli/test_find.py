@@ -43,8 +43,9 @@ def test_bad_input_is_one_sentence(run: Run, arguments: list[object], sentence: 
 
 
 def test_what_a_task_prints_stays_off_standard_output(run: Run, tmp_path: Path) -> None:
-    lines = ("from lrscope.tasks.digits import task as quiet", "print('hello')", "def task():", "    print('hello')")
+    lines = ("from lrscope.tasks.digits import digits as quiet", "print('hello')", "def task():", "    print('hello')")
     (tmp_path / "loud.py").write_text("\n".join([*lines, "    return quiet()"]))
     ran = run("find", f"{tmp_path}/loud.py:task", "--batch-size", 64, "--budget", 0.05, "--json")
+    assert ran.code == 0, ran.err
     assert json.loads(ran.out)["task"] == "digits"
     assert ran.err.count("hello") == 2

@@ -244,3 +244,82 @@ def test_gzip(tmp_path: Path) -> None:
     (tmp_path / "torn.csv.gz").write_bytes(gzip.compress(b"step,loss\n" * 99)[:30])
     with pytest.raises(InvalidInput, match="cannot be unpacked"):
         read_curves(tmp_path / "torn.csv.gz")
+
+
+LOSSES = [round(2.0 / (1 + k / 10), 4) for k in range(30)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "epoch {epoch} step {step} loss {loss}", "iter {step}: loss {loss}, time 12.34ms, mfu 1.2%",
+        "2024-01-01 12:00:00,123 INFO step {step} | loss={loss} | 9.5 tokens/s", "{{'loss': {loss}, 'step': {step}}}",
+        " iteration {step}/ 30 | consumed samples: 8 | lm loss: {loss} | number of nan iterations: 0 |",
+        "Train Epoch: {epoch} [{step}/32000 (3%)]\tLoss: {loss}", "\x1b[32mstep {step}\x1b[0m train loss {loss} (0.5)",
+    ],
+)  # fmt: skip
+def test_text_as_scripts_print_it(line: str, tmp_path: Path) -> None:
+    lines = [line.format(epoch=k // 10, step=k, loss=loss) for k, loss in enumerate(LOSSES)]
+    curve = read_one(tmp_path / "train.log", "starting\n" + "\n".join(lines) + "\ndone in 3.5 s\n")
+    assert curve.step.tolist() == list(range(30))
+    assert curve.loss.tolist() == LOSSES
+
+
+def test_text_with_validation_lines(tmp_path: Path) -> None:
+    text = "".join(
+        f"iter {k}: loss {loss}, lr {0.1}\n" + (f"step {k}: val loss {loss + 1}\n" if k % 10 == 0 else "")
+        for k, loss in enumerate(LOSSES)
+    )
+    curve = read_one(tmp_path / "train.txt", text)
+    assert curve.loss.tolist() == LOSSES
+    assert curve.val_step is not None
+    assert curve.val_step.tolist() == [0, 10, 20]
+    assert curve.lr is not None
+    assert set(curve.lr) == {0.1}
+
+
+def test_a_text_line_that_is_cut_is_left_out(tmp_path: Path) -> None:
+    curve = read_one(
+        tmp_path / "train.log", "".join(f"step {k} loss {k + 0.5}\n" for k in range(9)) + "step 9 loss 0.0"
+    )
+    assert len(curve) == 9
+    assert said(curve, "the last line has no end")
+
+
+@pytest.mark.parametrize("text", ["", "The loss of 3 keys\n" * 9, "torch==2.1\nnumpy>=1.2\n", "loss loss loss\n"])
+def test_prose_is_no_log(text: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text(text)
+    with pytest.raises(InvalidInput, match="no lines such as"):
+        read_curves(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("file", "columns", "rates"),
+    [
+        ("runs.csv", ("lr=0.1", "lr=1e-3"), (0.1, 0.001)), ("runs.csv", ("loss_lr0.1", "loss_lr0.01"), (0.1, 0.01)),
+        ("train_loss.csv", ("small", "large"), (None, None)),
+    ],
+)  # fmt: skip
+def test_a_column_for_each_run(
+    file: str, columns: tuple[str, ...], rates: tuple[float | None, ...], tmp_path: Path
+) -> None:
+    rows = "".join(f"{k},{loss},{loss + 1}\n" for k, loss in enumerate(LOSSES))
+    (tmp_path / file).write_text(f"step,{','.join(columns)}\n{rows}")
+    curves = read_curves(tmp_path / file)
+    assert [curve.name.rpartition("/")[2] for curve in curves] == list(columns)
+    assert [curve.loss.tolist() for curve in curves] == [LOSSES, [loss + 1 for loss in LOSSES]]
+    assert [None if curve.lr is None else curve.lr[0] for curve in curves] == list(rates)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("runs.csv", "step,a,b\n0,1.5,2\n1,1,2\n", "no column of losses"),
+        ("loss.csv", "step,accuracy,time\n0,1.5,2\n1,1,2\n", "no column of losses"),
+        ("log.csv", "0,1.5\n1,1.2\n", "its first line has numbers in place of the columns' names"),
+    ],
+)
+def test_columns_that_could_be_anything_are_not_guessed(file: str, text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text(text)
+    with pytest.raises(InvalidInput, match=says):
+        read_curves(tmp_path / file)

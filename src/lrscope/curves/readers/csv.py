@@ -13,9 +13,9 @@ import numpy as np
 
 from lrscope.curves.curve import STEPS_ARE_EPOCHS
 from lrscope.curves.readers import names
-from lrscope.curves.readers.column import Column, column, without_thousands
+from lrscope.curves.readers.column import Column, column, to_number, without_thousands
 from lrscope.curves.readers.record import Facts, NotThisFormat, Reader, Record
-from lrscope.curves.readers.roles import assign_roles
+from lrscope.curves.readers.side_by_side import runs_side_by_side
 from lrscope.curves.readers.table import records_from_table
 
 
@@ -33,9 +33,9 @@ def decoded(data: bytes) -> str:
 def read_csv(paths: Sequence[Path]) -> list[Record]:
     """The runs of a CSV file; facts of the runs are joined from a `runs.csv` beside it."""
     table, notes = parse_table(decoded(paths[0].read_bytes()))
-    exported = _wandb_export(table)
-    if exported:
-        return [r for label, part in exported.items() for r in _labelled(records_from_table(part, notes), label)]
+    side_by_side = runs_side_by_side(table, paths[0].stem)
+    if side_by_side:
+        return [r for label, part in side_by_side.items() for r in _labelled(records_from_table(part, notes), label)]
     records = records_from_table(table, notes)
     beside = paths[0].with_name("runs.csv")
     if len(records) > 1 and beside.is_file() and paths[0].name != "runs.csv":
@@ -60,6 +60,8 @@ def parse_table(text: str) -> tuple[dict[str, Column], list[str]]:
     except csv.Error as error:
         raise NotThisFormat(str(error)) from None
     header, rows = rows[0], [row for row in rows[1:] if row]
+    if all(map(_is_number, header)):
+        raise NotThisFormat("its first line has numbers in place of the columns' names")
     if delimiter == ",":
         rows = [[without_thousands(cell) for cell in row] for row in rows] if '"' in text else rows
     if not text.endswith(("\n", "\r")) and rows and _is_torn(rows, len(header)):
@@ -80,6 +82,13 @@ def parse_table(text: str) -> tuple[dict[str, Column], list[str]]:
     return named, notes
 
 
+def _is_number(cell: str) -> bool:
+    try:
+        return to_number(cell) is not None
+    except ValueError:
+        return False
+
+
 def _is_torn(rows: Sequence[Sequence[str]], width: int) -> bool:
     """Whether the last line, which has no line end, was cut: cells are missing, or its last number is too short."""
     last = rows[-1]
@@ -90,18 +99,6 @@ def _is_torn(rows: Sequence[Sequence[str]], width: int) -> bool:
         return True
     lengths = [len(row[-1]) for row in rows[:-1] if len(row) == width and row[-1]]
     return bool(lengths) and "." in cell + rows[-2][-1] and len(cell) < min(lengths)
-
-
-def _wandb_export(table: dict[str, Column]) -> dict[str, dict[str, Column]]:
-    """W&B's exported charts: columns called `run - metric`, with `__MIN` and `__MAX` beside each. By run."""
-    runs: dict[str, dict[str, Column]] = {}
-    shared = {name: c for name, c in table.items() if " - " not in name}
-    for name, c in table.items():
-        label, dash, metric = name.rpartition(" - ")
-        if dash and not metric.endswith(("__MIN", "__MAX")):
-            runs.setdefault(label, dict(shared))[metric] = c
-    with_loss = {label: part for label, part in runs.items() if "loss" in assign_roles(dict.fromkeys(part, 1))[0]}
-    return with_loss
 
 
 def _labelled(records: list[Record], label: str) -> list[Record]:
@@ -150,7 +147,7 @@ def _facts_at(table: dict[str, Column], row: int, *, updates: bool) -> Facts:
 
 READER = Reader(
     name="CSV",
-    accepts="CSV with a column of losses",
+    accepts="CSV with a column of losses (or one for each run, called lr=0.1)",
     matches=lambda path, head: path.suffix.lower() in (".csv", ".tsv"),
     read=read_csv,
 )

@@ -16,6 +16,9 @@ _STAND_INS = (
     "nll", "cross_entropy", "crossentropy", "xent", "ce", "bce", "logloss", "mse", "rmse", "mae", "huber",
     "bits_per_byte", "bits_per_character", "bpb", "bpc", "cost", "objective", "error", "err", "perplexity", "ppl",
 )  # fmt: skip
+_OTHER_METRICS = {
+    "acc", "accuracy", "f1", "auc", "score", "precision", "recall", "bleu", "reward", "time", "seconds", "memory",
+}  # fmt: skip
 
 _LOSS_ORDER = (
     "train_loss_step", "train_loss", "training_loss", "loss_train", "loss_training", "loss", "loss_step", "batch_loss",
@@ -186,3 +189,11 @@ def is_validation_word(text: str) -> bool:
 def is_training_word(text: str) -> bool:
     """Whether a cell of such a column means training."""
     return bool(set(normalized(text).split("_")) & _TRAINING)
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is a quantity, a setting or anything else that has a meaning."""
+    if _OTHER_METRICS & set(normalized(name).split("_")):
+        return True
+    ranked = any(rank(name) is not None for rank in ROLES.values())
+    return ranked or is_run(name) or is_setting(name) or is_optimizer(name) or is_total_steps(name)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lrscope.curves.curve import Curve
-from lrscope.curves.readers import csv, json_document, jsonl, mlflow, optuna, study, tensorboard, wandb
+from lrscope.curves.readers import csv, json_document, jsonl, mlflow, optuna, plain_text, study, tensorboard, wandb
 from lrscope.curves.readers.assemble import assemble
 from lrscope.curves.readers.record import NotThisFormat, Reader
 from lrscope.curves.readers.units import Unit, units
@@ -27,6 +27,7 @@ READERS: tuple[Reader, ...] = (
     csv.READER,
     jsonl.READER,
     json_document.READER,
+    plain_text.READER,
 )
 """Every format, the more particular first: a file goes to the first reader that takes it and finds a run in it."""
 
