@@ -351,6 +351,146 @@ def next_pixel() -> Task:
     )
 
 
+def drawn_shapes() -> Task:
+    """Which of six shapes is drawn in a noisy image: a plain CNN of three layers, SGD with momentum."""
+    draw, count, side = np.random.default_rng(7), 1500, 14
+    labels = draw.integers(0, 6, count)
+    across, down = np.meshgrid(np.arange(side), np.arange(side))
+    centre, radius = draw.uniform(4.5, 8.5, (2, count, 1, 1)), draw.uniform(2.5, 4.5, (count, 1, 1))
+    x, y = abs(across - centre[0]) / radius, abs(down - centre[1]) / radius
+    distance, square = np.hypot(x, y), np.maximum(x, y) < 1
+    disc, ring, diamond = distance < 1, abs(distance - 0.8) < 0.25, x + y < 1.2
+    plus, cross = square & (np.minimum(x, y) < 0.3), square & (abs(x - y) < 0.35)
+    shapes = np.stack([disc, ring, diamond, square, plus, cross])
+    images = shapes[labels, np.arange(count)] + 0.3 * draw.standard_normal((count, side, side))
+    train, validation = _split(torch.tensor(images[:, None], dtype=torch.float32), torch.tensor(labels))
+    return Task(
+        name="drawn-shapes",
+        model=lambda: nn.Sequential(
+            nn.Conv2d(1, 12, 3, stride=2), nn.ReLU(), nn.Conv2d(12, 24, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(24, 24, 3), nn.ReLU(), nn.Flatten(), nn.Linear(24, 32), nn.ReLU(), nn.Linear(32, 6),
+        ),
+        loss=F.cross_entropy,
+        train=train,
+        validation=validation,
+        optimizer="sgd",
+        epochs=10,
+        batch_sizes=(16, 48, 144),
+    )  # fmt: skip
+
+
+def spiral_arms() -> Task:
+    """Which of three spiral arms a point of the plane is on: a plain ReLU MLP of seven layers, SGD with momentum."""
+    draw = np.random.default_rng(8)
+    labels, radius = draw.integers(0, 3, 1500), draw.uniform(0.2, 1.5, 1500)
+    angle = 3.2 * radius + 2 * np.pi / 3 * labels + 0.25 * draw.standard_normal(1500)
+    points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    train, validation = _split(torch.tensor(points, dtype=torch.float32), torch.tensor(labels))
+    return Task(
+        name="spiral-arms",
+        model=lambda: nn.Sequential(
+            nn.Linear(2, 32), nn.ReLU(),
+            *(layer for _ in range(5) for layer in (nn.Linear(32, 32), nn.ReLU())),
+            nn.Linear(32, 3),
+        ),
+        loss=F.cross_entropy,
+        train=train,
+        validation=validation,
+        optimizer="sgd",
+        epochs=20,
+        batch_sizes=(16, 64, 200),
+    )  # fmt: skip
+
+
+def flipped_labels() -> Task:
+    """600 points of 20 measurements in three classes, 15 % mislabelled (scikit-learn): an MLP, SGD with momentum."""
+    from sklearn.datasets import make_classification
+
+    inputs, targets = make_classification(
+        n_samples=600, n_features=20, n_informative=8, n_redundant=4, n_classes=3, flip_y=0.15, class_sep=1.6,
+        random_state=0,
+    )  # fmt: skip
+    train, validation = _split(_standardised(inputs), torch.tensor(targets))
+    return Task(
+        name="flipped-labels",
+        model=lambda: nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3)),
+        loss=F.cross_entropy,
+        train=train,
+        validation=validation,
+        optimizer="sgd",
+        epochs=30,
+        batch_sizes=(8, 32, 120),
+    )
+
+
+def marked_sum() -> Task:
+    """The sum of the two marked numbers among twelve: an LSTM, squared error, Adam, clipped gradients."""
+    generator, count = torch.Generator().manual_seed(10), 4000
+    numbers = torch.rand(count, 12, generator=generator)
+    places = torch.rand(count, 12, generator=generator).topk(2).indices
+    marks = torch.zeros(count, 12).scatter(1, places, 1.0)
+    targets = 2 * (numbers * marks).sum(1) - 2 + 0.1 * torch.randn(count, generator=generator)
+    train, validation = _split(torch.stack([numbers, marks], 2), targets)
+    return Task(
+        name="marked-sum",
+        model=_MarkedSumLSTM,
+        loss=F.mse_loss,
+        train=train,
+        validation=validation,
+        optimizer=lambda parameters, lr: torch.optim.Adam(parameters, lr=lr),
+        clip_norm=1.0,
+        examples=20_000,
+        batch_sizes=(24, 80, 240),
+    )
+
+
+def character_names() -> Task:
+    """The script, of sixteen, of a character by the end of its Unicode name: a 1-D CNN, label smoothing, AdamW."""
+    from unicodedata import ucd_3_2_0
+
+    scripts = ["LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN", "ARABIC", "DEVANAGARI", "BENGALI"]
+    scripts += ["TAMIL", "THAI", "ETHIOPIC", "CHEROKEE", "TIBETAN", "MONGOLIAN", "KHMER", "MYANMAR"]
+    names = [ucd_3_2_0.name(chr(code), "").split() for code in range(0x3000)]
+    rows, labels = [], []
+    for label, script in enumerate(scripts):
+        words = sorted({" ".join(name[1:])[-14:] for name in names if name[:1] == [script]})
+        for at in np.random.default_rng(9).permutation(len(words))[:60]:
+            rows.append([ord(letter) % 32 for letter in words[at].rjust(14)])
+            labels.append(label)
+    train, validation = _split(torch.tensor(rows), torch.tensor(labels))
+    return Task(
+        name="character-names",
+        model=_WordCNN,
+        loss=lambda outputs, targets: F.cross_entropy(outputs, targets, label_smoothing=0.1),
+        train=train,
+        validation=validation,
+        optimizer="adamw",
+        epochs=24,
+        batch_sizes=(16, 56, 180),
+    )
+
+
+class _WordCNN(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.filters = nn.Embedding(32, 16), nn.Conv1d(16, 48, 3, padding=1)
+        self.output = nn.Sequential(nn.Linear(48, 48), nn.ReLU(), nn.Linear(48, 16))
+
+    def forward(self, letters: torch.Tensor) -> torch.Tensor:
+        """(B, 14) letters -> (B, 16) logits of the script."""
+        return self.output(self.filters(self.embedding(letters).transpose(1, 2)).relu().amax(2))
+
+
+class _MarkedSumLSTM(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reader, self.output = nn.LSTM(2, 32, batch_first=True), nn.Linear(32, 1)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """(B, 12, 2) numbers and marks -> (B,) their sum."""
+        return self.output(self.reader(rows)[0][:, -1])[:, 0]
+
+
 class _RowGRU(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -438,6 +578,10 @@ TASKS = {
     "transformer-text": _here("transformer_text", 1e-4, 1),
     "photo-patches": _here("photo_patches", 5e-4, 2),
     "photo-pixels": _here("photo_pixels", 6e-5, 1),
+    "drawn-shapes": _here("drawn_shapes", 0.002, 2),
+    "spiral-arms": _here("spiral_arms", 0.002, 2),
+    "character-names": _here("character_names", 0.0001, 0.7),
+    "flipped-labels": _here("flipped_labels", 0.0002, 2),
     "row-gru": _here("row_gru", 1e-4, 1, held_out=True),
     "wine": _here("wine", 1e-3, 4, held_out=True),
     "denoising-cnn": _here("denoising_cnn", 1e-3, 4, held_out=True),
