@@ -75,7 +75,10 @@ def drive(trainer: Trainer, ask: Callable[[dict[Trial, TrialResult]], list[Trial
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Truth:
-    """One batch size's dense grid under one metric: rates ascending, (rates, seeds) losses, inf = diverged."""
+    """One batch size's dense grid under one metric: rates ascending, (rates, seeds) losses.
+
+    inf = diverged, NaN = a seed that only the rates near the best one have.
+    """
 
     lr: np.ndarray
     losses: np.ndarray
@@ -84,14 +87,13 @@ class Truth:
     @property
     def mean(self) -> np.ndarray:
         """(rates,) the mean loss over the seeds; a diverged run counts as one that learned nothing."""
-        return np.where(np.isfinite(self.losses), self.losses, self.initial).clip(max=self.initial).mean(axis=1)
+        return np.nanmean(np.minimum(self.losses, self.initial), axis=1)
 
     @cached_property
     def fit(self) -> UCurve:
         """The curve fitted to the whole grid."""
-        seeds = np.tile(np.arange(self.losses.shape[1]), len(self.lr))
-        rates = np.repeat(self.lr, self.losses.shape[1])
-        return fit_u_curve(rates, self.losses.ravel(), initial_loss=self.initial, seed=seeds)
+        rates, seeds = np.nonzero(~np.isnan(self.losses))
+        return fit_u_curve(self.lr[rates], self.losses[rates, seeds], initial_loss=self.initial, seed=seeds)
 
     def regret(self, lr: float, losses: Sequence[float] | None = None) -> float:
         """(L(lr) − L(best)) / (L_init − L(best)), the best being the grid's; L(lr) read between its rates along log η,
@@ -117,7 +119,7 @@ def read_truths(name: str, metric: str) -> dict[int, Truth]:
     for size in np.unique(table["batch_size"]).astype(int):
         rows = table["batch_size"] == size
         lr, seeds = np.unique(table["lr"][rows]), np.unique(table["seed"][rows])
-        losses = np.full((len(lr), len(seeds)), math.inf)
+        losses = np.full((len(lr), len(seeds)), math.nan)
         at = np.searchsorted(lr, table["lr"][rows]), np.searchsorted(seeds, table["seed"][rows])
         losses[at] = table[metric][rows]
         truths[int(size)] = Truth(lr=lr, losses=losses, initial=float(table[f"initial_{metric}"][rows].mean()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ from lrscope.study.trial import Trial, TrialResult
 
 Results = dict[Trial, TrialResult]
 
+WORKERS_PER_CORE = 16  # many more fill the memory before the first of them trains
 ADAPTIVE_ROUNDS = 4.0
 """About as many rounds as an adaptive search and its verification take, at a pair of trials a cell."""
 
@@ -106,6 +108,8 @@ def run_study(
         raise InvalidInput(f"--max-runs must be >= 1. Got {max_runs}.")
     if workers is not None and workers < 1:
         raise InvalidInput(f"--workers must be >= 1. Got {workers}.")
+    if workers is not None and executor == "local" and workers > (most := WORKERS_PER_CORE * (os.cpu_count() or 1)):
+        raise InvalidInput(f"--workers must be <= {most} on this machine. Got {workers}.")
     with _folder(out) as folder, open_store(folder) as store:
         facts = store.facts()
         check_same(facts, plan.to_facts(), folder)
