@@ -115,7 +115,7 @@ def test_what_is_not_finite_before_training_is_said_with_its_example(tiny: Modul
 
     made = Bench(tiny.regression(train=Broken()))
     with pytest.raises(InvalidTask, match=r"over its training data must be finite .* Got nan, first for example 41"):
-        made.initial_losses(made.make_model(0), 0, None)
+        made.initial_losses(0, None)
 
 
 def test_a_lazy_model_is_made_whole_by_its_seed(tiny: ModuleType) -> None:

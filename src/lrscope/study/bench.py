@@ -70,7 +70,7 @@ class Bench:
         if not parameters:
             raise InvalidTask(f"The model of task '{self.task.name}' must have parameters to train. Got none.")
         kind = self.task.optimizer
-        fused = self.device.type in ("cpu", "cuda")
+        fused = self.device.type in ("cpu", "cuda") and _can_be_fused(model)
         if kind == "sgd":
             return torch.optim.SGD(parameters, lr=lr, momentum=0.9, fused=fused)
         if kind == "adamw":
@@ -102,10 +102,12 @@ class Bench:
     ) -> tuple[float, dict[str, float]]:
         """Mean loss, and the metrics if asked, of a pass in eval mode over all examples (or a fixed subset of `limit`).
 
+        The model is left as it was: also what it keeps count of in buffers, in eval mode too.
+
         Returns:
             The loss weighted by the examples of each batch, and name -> value.
         """
-        was_training = model.training
+        was_training, kept = model.training, {name: buffer.clone() for name, buffer in model.named_buffers()}
         model.eval()
         totals: dict[str, float] = {}
         seen = 0
@@ -115,6 +117,9 @@ class Bench:
                 for name, value in values.items():
                     totals[name] = totals.get(name, 0.0) + value * len(indices)
                 seen += len(indices)
+            for name, buffer in model.named_buffers():
+                if name in kept and kept[name].shape == buffer.shape:
+                    buffer.copy_(kept[name])
         model.train(was_training)
         means = {name: total / seen for name, total in totals.items()}
         return means.pop("loss"), means
@@ -135,7 +140,7 @@ class Bench:
                 values[name] = run_user_code(f"The metric '{name}'", float, value)
         return values
 
-    def initial_losses(self, model: nn.Module, seed: int, limit: int | None) -> tuple[float, float | None]:
+    def initial_losses(self, seed: int, limit: int | None) -> tuple[float, float | None]:
         """Training and validation loss of a seed's untrained model, computed once a process.
 
         Raises:
@@ -143,6 +148,7 @@ class Bench:
         """
         key = (seed, limit)
         if key not in self._initial:
+            model = self.make_model(seed)
             train = self._initial_loss(model, self.train, "training", limit)
             val = None if self.validation is None else self._initial_loss(model, self.validation, "validation", limit)
             self._initial[key] = (train, val)
@@ -217,6 +223,12 @@ def _permutations(examples: int, device: torch.device) -> Callable[[int, int], t
         return torch.randperm(examples, generator=generator).to(device)
 
     return permutation
+
+
+def _can_be_fused(model: nn.Module) -> bool:
+    """Whether PyTorch's fused optimizers take a model's parameters: real ones with dense gradients."""
+    sparse = any(module.sparse for module in model.modules() if isinstance(module, (nn.Embedding, nn.EmbeddingBag)))
+    return not sparse and all(map(torch.is_floating_point, model.parameters()))
 
 
 @contextmanager

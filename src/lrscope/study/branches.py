@@ -94,4 +94,4 @@ def _train(
     model.train()
     with bench.training_rng(seed):
         for step in updates:
-            training.update(order[step])
+            training.update(bench.train.batch(order[step]))

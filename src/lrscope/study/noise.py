@@ -222,7 +222,8 @@ class _Course:
         with bench.training_rng(self.seed):
             for step in range(self.steps):
                 training.set_share(float(shares[step]))
-                loss = run_user_code("The task's training", training.update, order[step])
+                batch = run_user_code("The task's data", bench.train.batch, order[step])
+                loss = run_user_code("The task's training", training.update, batch)
                 self.losses.append(float(loss))
                 if not math.isfinite(self.losses[-1]) or (step + 1 in wanted and not self._measure(step + 1)):
                     self.notes.append(f"The training diverged at update {step}; what is said is of the updates before.")

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from lrscope.study.bench import BatchOrder, Bench
+from lrscope.study.bench import BatchOrder
 from lrscope.study.data import TensorExamples
 from lrscope.study.engines.base import WIDEST, NotStackable, Stacking
 from lrscope.study.engines.loop import Training
 from lrscope.study.engines.program import Programs, Tensors, described
+from lrscope.study.engines.record import vector
 from lrscope.study.engines.stack import Stack, row_norms
 from lrscope.study.engines.stacked_optimizers import StackedGroups
 from lrscope.study.trial import Trial
@@ -28,6 +29,8 @@ TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 """How far a stack's numbers may lie from the loop's: rounding lies far below, another computation far above."""
 
 ROUNDING = 1e-6
+OVERFLOWING = 1e38
+"""A learning rate from which the next update's numbers are no longer finite in float32."""
 
 
 def certify(programs: Programs, batch_size: int, widths: Sequence[int] = range(1, WIDEST)) -> Stacking:
@@ -39,12 +42,10 @@ def certify(programs: Programs, batch_size: int, widths: Sequence[int] = range(1
         NotStackable: they cannot be, or would train otherwise, or not alike in every place of a stack.
     """
     trials = _trials(batch_size, WIDEST)
+    whole = _trained(programs, trials)
+    _check_first(programs, whole[0])
     _check_optimizer(programs, trials)
-    try:
-        whole = _train(programs, trials)
-    except RuntimeError as error:
-        raise NotStackable(f"a stack of {WIDEST} cannot be trained ({described(error)})") from None
-    _check_losses(programs.bench, trials[0], whole[0].losses)
+    _check_neighbour(programs, whole)
     called = Programs(programs.bench, "called")  # a trace takes longer than these few updates
     if not _same(_train(called, trials), whole):
         raise NotStackable("its sums depend on how a stack is run")
@@ -61,8 +62,9 @@ def certify_compiled(programs: Programs, batch_size: int, width: int) -> Stackin
     """
     if not isinstance(programs.bench.train, TensorExamples):
         raise NotStackable("the shapes of its batches may vary, and each would be compiled")
-    whole = _train(programs, _trials(batch_size, width))
-    _check_losses(programs.bench, whole[0].trial, whole[0].losses)
+    whole = _trained(programs, _trials(batch_size, width))
+    _check_first(programs, whole[0])
+    _check_neighbour(programs, whole)
     _check_places(programs, whole)
     return Stacking(widths=(width,), compiled=True)
 
@@ -72,6 +74,27 @@ def _trials(batch_size: int, count: int) -> list[Trial]:
         batch_size=batch_size, peak_lr=1e-3, schedule="constant", seed=0, total_steps=UPDATES, stop_at=UPDATES
     )
     return [replace(first, peak_lr=1e-3 * (1 + member / count)) for member in range(count)]
+
+
+def _trained(programs: Programs, trials: Sequence[Trial]) -> list[_Member]:
+    """As `_train`, for the first time: whatever goes wrong here goes wrong because they are stacked."""
+    try:
+        return _train(programs, trials)
+    except NotStackable:
+        raise
+    except Exception as error:
+        raise NotStackable(f"a stack of {len(trials)} cannot be trained ({described(error)})") from None
+
+
+def _check_neighbour(programs: Programs, whole: Sequence[_Member]) -> None:
+    """Hold every member to its bits beside one whose numbers overflow."""
+    *others, last = [member.trial for member in whole]
+    try:
+        beside = _train(programs, [*others, replace(last, peak_lr=OVERFLOWING)])
+    except Exception as error:
+        raise NotStackable(f"a trial that diverges would end the others ({described(error)})") from None
+    if not _same(beside[:-1], whole):
+        raise NotStackable("a trial that diverges would change the others")
 
 
 def _check_places(programs: Programs, whole: Sequence[_Member]) -> None:
@@ -136,14 +159,24 @@ def _same(some: Sequence[_Member], more: Sequence[_Member]) -> bool:
     )
 
 
-def _check_losses(bench: Bench, trial: Trial, losses: torch.Tensor) -> None:
-    """Hold a member's losses to those of the loop."""
-    model = bench.make_model(trial.seed).train()
-    training = Training(bench, model, bench.make_optimizer(model, trial.peak_lr))
+def _check_first(programs: Programs, member: _Member) -> None:
+    """Hold a member's first gradients and its losses to those of the loop."""
+    bench, trial = programs.bench, member.trial
+    model = bench.make_model(trial.seed)
     order = BatchOrder(bench.train_examples, trial.batch_size, trial.seed, bench.device)
+    tolerance = TOLERANCE[bench.task.precision]
     with bench.training_rng(trial.seed):
-        expected = torch.stack([training.update(order[step]) for step in range(UPDATES)])
-    if not torch.allclose(losses, expected.float(), rtol=TOLERANCE[bench.task.precision], atol=ROUNDING):
+        bench.batch_loss(model, bench.train.batch(order[0])).backward()  # type: ignore[no-untyped-call]
+    weights = dict(model.named_parameters())
+    expected = [_gradient(weights[name]) for name in programs.trainable]
+    size = vector(expected).norm()
+    for gradient, own in zip(member.numbers, expected, strict=False):
+        if not (gradient - own).norm() <= tolerance * (own.norm() + 0.1 * size):
+            raise NotStackable("its gradients come out otherwise when trials are stacked")
+    training = Training.begin(bench, trial)
+    with bench.training_rng(trial.seed):
+        losses = torch.stack([training.update(bench.train.batch(order[step])) for step in range(UPDATES)])
+    if not torch.allclose(member.losses.double(), losses.double(), rtol=tolerance, atol=ROUNDING):
         raise NotStackable("its losses come out otherwise when trials are stacked")
 
 
@@ -171,4 +204,4 @@ def _check_optimizer(programs: Programs, trials: Sequence[Trial]) -> None:
 
 
 def _gradient(weight: torch.Tensor) -> torch.Tensor:
-    return torch.zeros_like(weight) if weight.grad is None else weight.grad
+    return torch.zeros_like(weight) if weight.grad is None else weight.grad.to_dense()

@@ -221,14 +221,13 @@ def _timed(run: Callable[[], None], repeats: int) -> float:
 
 def _loop(bench: Bench, batch_size: int) -> Callable[[], None]:
     """Makes one update of the plain loop at each call."""
-    model = bench.make_model(0).train()
-    training = Training(bench, model, bench.make_optimizer(model, _RATE))
+    training = Training.begin(bench, _trial(batch_size, _RATE))
     order = BatchOrder(bench.train_examples, batch_size, 0, bench.device)
     losses, steps = torch.zeros(_STEPS, device=bench.device), cycle(range(_STEPS))
 
     def run() -> None:
         step = next(steps)
-        losses[step] = training.update(order[step])
+        losses[step] = training.update(bench.train.batch(order[step]))
 
     return run
 
@@ -236,7 +235,10 @@ def _loop(bench: Bench, batch_size: int) -> Callable[[], None]:
 def _stack(bench: Bench, batch_size: int, stacking: Stacking, trials: int) -> Callable[[], None]:
     """Makes one update of a stack at each call."""
     programs = programs_of(bench, "compiled" if stacking.compiled else "traced")
-    first = Trial(batch_size=batch_size, peak_lr=_RATE, schedule="constant", seed=0, total_steps=_STEPS, stop_at=_STEPS)
-    stack = Stack(programs, [replace(first, peak_lr=_RATE * (1 + member)) for member in range(trials)], stacking)
+    stack = Stack(programs, [_trial(batch_size, _RATE * (1 + member)) for member in range(trials)], stacking)
     losses, steps = torch.zeros(trials, _STEPS, device=bench.device), cycle(range(_STEPS))
     return lambda: stack.update(next(steps), losses, {})
+
+
+def _trial(batch_size: int, lr: float) -> Trial:
+    return Trial(batch_size=batch_size, peak_lr=lr, schedule="constant", seed=0, total_steps=_STEPS, stop_at=_STEPS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,8 +13,9 @@ from torch import nn
 
 from lrscope.schedules.text import parse_schedule
 from lrscope.study.bench import BatchOrder, Bench, one_thread
+from lrscope.study.data import Batch
 from lrscope.study.engines.base import Engine
-from lrscope.study.engines.record import Record
+from lrscope.study.engines.record import Record, is_of_the_weights, vector
 from lrscope.study.trial import Trial, TrialResult
 
 
@@ -34,17 +37,24 @@ class LoopEngine(Engine):
 
 def train_trial(bench: Bench, trial: Trial) -> TrialResult:
     """Train one trial to its end, or to where it diverges."""
-    model = bench.make_model(trial.seed)
-    training = Training(bench, model, bench.make_optimizer(model, trial.peak_lr))
-    record = Record.begin(bench, trial, model)
+    training = Training.begin(bench, trial)
+    model = training.model
+    record = Record.begin(bench, trial)
     order = BatchOrder(bench.train_examples, trial.batch_size, trial.seed, bench.device)
     shares = parse_schedule(trial.schedule, total_steps=trial.total_steps)(np.arange(trial.stop_at))
-    model.train()
     with bench.training_rng(trial.seed):
         started = time.perf_counter()
         for step, share in enumerate(shares.tolist()):
             training.set_share(share)
-            record.loss[step] = training.update(order[step], step, record if record.is_probe(step) else None)
+            batch = bench.train.batch(order[step])
+            try:
+                record.loss[step] = training.update(batch, step, record if record.is_probe(step) else None)
+            except Exception as error:
+                if not is_of_the_weights(error, partial(Training.begin(bench, trial).update, batch)):
+                    raise
+                record.loss[step] = math.nan
+                record.has_diverged(step)
+                break
             if record.is_check(step) and record.has_diverged(step):
                 break
             if record.is_evaluation(step):
@@ -67,31 +77,31 @@ class Training:
         self._cleared = list(dict.fromkeys([*self._parameters, *(one for group in groups for one in group["params"])]))
         self._peaks = [float(group["lr"]) for group in groups]
 
+    @staticmethod
+    def begin(bench: Bench, trial: Trial) -> Training:
+        """The untrained model of a trial's seed, with its optimizer at the trial's peak rate."""
+        model = bench.make_model(trial.seed)
+        return Training(bench, model, bench.make_optimizer(model, trial.peak_lr))
+
     def set_share(self, share: float) -> None:
         """Set the rates to a share of their peaks, which are those that the optimizer was made with."""
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * share
 
-    def update(self, indices: torch.Tensor, step: int = 0, record: Record | None = None) -> torch.Tensor:
+    def update(self, batch: Batch, step: int = 0, record: Record | None = None) -> torch.Tensor:
         """One update; measured as `step` where a record is given. Returns the batch's loss before it."""
         for parameter in self._cleared:
             parameter.grad = None
-        loss = self._bench.batch_loss(self.model, self._bench.train.batch(indices))
+        loss = self._bench.batch_loss(self.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         if record is not None:
-            gradient = _vector([one.grad for one in self._parameters if one.grad is not None])
-            before = _vector(self._parameters)
+            gradient = vector([one.grad for one in self._parameters if one.grad is not None])
+            before = vector(self._parameters)
         if self._bench.task.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._bench.task.clip_norm)
         self.optimizer.step()
         if record is not None:
-            moved = _vector(self._parameters).sub_(before)
+            moved = vector(self._parameters).sub_(before)
             record.grad_norm[step] = gradient.norm()
             record.update_ratio[step] = moved.norm() / before.norm().clamp_min(1e-15)
         return loss.detach()
-
-
-def _vector(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """All their numbers in one vector: few operations, as those that are seldom made cost most."""
-    with torch.no_grad():
-        return torch.cat([tensor.flatten() for tensor in tensors])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lrscope.study.bench import Bench
+from lrscope.study.data import Examples
 from lrscope.study.trial import Trial, TrialResult
 
 PROBES, FEWEST_PROBES, UPDATES_A_PROBE = 40, 10, 64
@@ -43,13 +45,13 @@ class Record:
         self._evaluations = frozenset(step for step in inner.tolist() if step >= 0)
 
     @staticmethod
-    def begin(bench: Bench, trial: Trial, model: nn.Module) -> Record:
+    def begin(bench: Bench, trial: Trial) -> Record:
         """A record with the losses before the first update; short runs are evaluated on a fixed subset."""
         full = trial.stop_at == trial.total_steps and trial.total_steps == bench.task.total_steps(
             trial.batch_size, bench.train_examples
         )
         limit = None if full else max(SHORT_RUN_EVALUATION, trial.examples // 4)
-        initial = bench.initial_losses(model, trial.seed, limit)
+        initial = bench.initial_losses(trial.seed, limit)
         size = len(bench.train if bench.validation is None else bench.validation)
         affordable = int(0.3 * trial.examples / size)
         record = Record(trial, initial, limit, max(1, min(EVALUATIONS, affordable)) if full else 1)
@@ -81,9 +83,24 @@ class Record:
         """Validation loss (training loss without validation data) and metrics after update `step`."""
         started = time.perf_counter()
         examples = bench.validation if bench.validation is not None else bench.train
-        loss, metrics = bench.evaluate(model, examples, limit=self.limit, metrics=True)
+        loss, metrics = self._pass(bench, model, examples, metrics=True)
         self.evaluations.append((step + 1, loss, metrics))
         self.eval_seconds += time.perf_counter() - started
+
+    def _pass(
+        self, bench: Bench, model: nn.Module, examples: Examples, *, metrics: bool = False
+    ) -> tuple[float, dict[str, float]]:
+        """Mean loss and metrics; NaN where the task's code cannot bear what the model has become."""
+
+        def evaluate(model: nn.Module) -> tuple[float, dict[str, float]]:
+            return bench.evaluate(model, examples, limit=self.limit, metrics=metrics)
+
+        try:
+            return evaluate(model)
+        except Exception as error:
+            if not is_of_the_weights(error, lambda: evaluate(bench.make_model(self.trial.seed))):
+                raise
+            return math.nan, dict.fromkeys(bench.task.metrics if metrics else (), math.nan)
 
     def finish(self, bench: Bench, model: nn.Module, lr: NDArray[np.float64]) -> TrialResult:
         """The result: final losses in full passes, inf where the trial diverged."""
@@ -94,7 +111,7 @@ class Record:
             started = time.perf_counter()
             if bench.validation is not None:
                 val_loss = self.evaluations[-1][1]
-                train_loss, _ = bench.evaluate(model, bench.train, limit=self.limit)
+                train_loss, _ = self._pass(bench, model, bench.train)
             else:
                 train_loss = self.evaluations[-1][1]
             self.eval_seconds += time.perf_counter() - started
@@ -122,6 +139,26 @@ class Record:
             eval_seconds=self.eval_seconds,
             examples=steps * self.trial.batch_size,
         )
+
+
+def is_of_the_weights(error: Exception, again: Callable[[], object]) -> bool:
+    """Whether an error is for where the weights have come to: the same, `again` with those it began with, goes well.
+
+    Many a loss refuses a probability that is NaN, or a spread of zero: a sign of a learning rate that is too high.
+    """
+    if isinstance(error, (MemoryError, OSError, torch.OutOfMemoryError)):
+        return False
+    try:
+        again()
+    except Exception:
+        return False
+    return True
+
+
+def vector(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """All their numbers in one vector: few operations, as those that are seldom made cost most."""
+    with torch.no_grad():
+        return torch.cat([(tensor.to_dense() if tensor.is_sparse else tensor).flatten() for tensor in tensors])
 
 
 def divergence(loss: NDArray[np.floating], total_steps: int) -> int | None:

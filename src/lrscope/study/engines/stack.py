@@ -29,7 +29,7 @@ def train_stack(programs: Programs, trials: Sequence[Trial], stacking: Stacking)
     """
     bench = programs.bench
     stack = Stack(programs, trials, stacking)
-    records = [Record.begin(bench, trial, stack.model_of(trial)) for trial in trials]
+    records = [Record.begin(bench, trial) for trial in trials]
     losses = torch.zeros(len(trials), max(trial.stop_at for trial in trials), device=bench.device)
     for record, row in zip(records, losses, strict=True):
         record.loss = row[: record.trial.stop_at]
@@ -65,16 +65,16 @@ class Stack:
     def __init__(self, programs: Programs, trials: Sequence[Trial], stacking: Stacking) -> None:
         bench = programs.bench
         self._programs, self._bench, self._trials, self._stacking = programs, bench, trials, stacking
-        self._models = {seed: bench.make_model(seed) for seed in dict.fromkeys(trial.seed for trial in trials)}
+        untrained = {seed: bench.make_model(seed) for seed in dict.fromkeys(trial.seed for trial in trials)}
         self._orders = {
-            seed: BatchOrder(bench.train_examples, trials[0].batch_size, seed, bench.device) for seed in self._models
+            seed: BatchOrder(bench.train_examples, trials[0].batch_size, seed, bench.device) for seed in untrained
         }
         shares = [_shares(trial) for trial in trials]
         self.lr = [trial.peak_lr * share for trial, share in zip(trials, shares, strict=True)]
         self._shares = np.zeros((max(map(len, shares)), len(trials)))
         for member, share in enumerate(shares):
             self._shares[: len(share), member] = share
-        models = [self._models[trial.seed] for trial in trials]
+        models = [untrained[trial.seed] for trial in trials]
         values = [dict([*model.named_parameters(), *model.named_buffers()]) for model in models]
         self._trainable, self._frozen, self._buffers = (
             [torch.stack([value[name].detach() for value in values]) for name in names]
@@ -92,14 +92,10 @@ class Stack:
         """Who is left, by place in the trials."""
         return list(dict.fromkeys(self._rows))
 
-    def model_of(self, trial: Trial) -> torch.nn.Module:
-        """The untrained model of a trial's seed."""
-        return self._models[trial.seed]
-
     def update(self, step: int, losses: torch.Tensor, probes: dict[int, Record]) -> None:
         """One update of every member; its batch losses go to column `step`, measurements to the records of `probes`."""
         loss, gradients = self.differentiate(step)
-        losses[self._index, step] = loss
+        losses[self._index, step] = loss.to(losses.dtype)
         if not probes:
             self.descend(step, gradients)
             return
