@@ -46,4 +46,7 @@ TASKS = {
     "module-lines": _here("text", "module_lines", 0.0002, 2, held_out=True),
     "waves": _here("signals", "waves", 0.002, 8, held_out=True),
     "next-pixel": _here("photos", "next_pixel", 0.0005, 4, held_out=True),
+    "digit-pairs": _here("images", "digit_pairs", 1e-4, 1, held_out=True),
+    "iris-width": _here("tables", "iris_width", 0.0001, 2, held_out=True),
+    "next-token": _here("text", "next_token", 3e-5, 0.5, held_out=True),
 }

@@ -1,6 +1,6 @@
 """The data that several tasks are made of, and how it is split.
 
-Imported as a neighbour, `from task_data import …`: a task's file is read by its path, alone, wherever lrscope is started.
+The tasks import it as a neighbour, `from task_data import …`: lrscope reads a task's file by its path, alone.
 """
 
 from __future__ import annotations
