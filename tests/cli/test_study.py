@@ -126,7 +126,7 @@ def test_optima_are_sorted_by_batch_size_then_schedule(run: Run, tmp_path: Path)
         ((f"{TINY}:regression", "--seeds", "x"), "--seeds must be a whole number. Got 'x'"),
         ((f"{TINY}:regression", "--max-runs", "0"), "--max-runs must be >= 1. Got 0"),
         ((f"{TINY}:regression", "--workers", "0"), "--workers must be >= 1. Got 0"),
-        ((f"{TINY}:regression", "--workers", "100000"), "--workers must be <= "),
+        ((f"{TINY}:regression", "--workers", "100000"), "--workers must be at most "),
         ((f"{TINY}:regression", "--nonsense"), "No such option: --nonsense"),
         ((), "Missing argument 'TASK'"),
     ],

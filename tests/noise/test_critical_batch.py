@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
 from lrscope.noise.critical_batch import (
-    branched_critical_batch,
     critical_batch_size,
     predict_learning_rate,
     step_efficiency,
@@ -88,34 +86,11 @@ def test_a_place_without_gradient_adds_its_examples_and_no_gain():
     assert critical_batch_size([dead], 64).high is None
 
 
-def test_branches_interpolate_the_batch_at_which_the_loss_gives_way():
-    result = branched_critical_batch(16, [1, 2, 4, 8], [1.0, 1.0, 1.0, 1.02])
-    assert result.critical_batch_size.value == pytest.approx(16 * 4 * math.sqrt(2))
-    assert (result.critical_batch_size.low, result.critical_batch_size.high) == (64, 128)
-
-
-def test_branches_that_never_give_way_leave_the_end_open_and_a_diverged_one_gives_way():
-    assert branched_critical_batch(16, [1, 2, 4], [1.0, 1.0, 1.001]).critical_batch_size == Estimate(64, 64, None)
-    gone = branched_critical_batch(16, [1, 2, 4], [1.0, 1.0, math.inf]).critical_batch_size
-    assert (gone.value, gone.high) == (32, 32)
-
-
-def test_branches_over_seeds_are_compared_seed_by_seed():
-    orders = np.random.default_rng(0).normal(scale=0.5, size=5)  # what a data order adds to all of its branches
-    losses = [orders, orders + 0.001, orders + 0.004, orders + 0.04]
-    result = branched_critical_batch(16, [1, 2, 4, 8], losses)
-    assert 64 < result.critical_batch_size.value < 128
-    assert result.excess_loss[3].value == pytest.approx(0.04)
-
-
 @pytest.mark.parametrize(
     ("call", "says"),
     [
         (lambda: step_efficiency(0, 10.0), "batch_size"),
         (lambda: critical_batch_size([], 8), "at least one"),
-        (lambda: branched_critical_batch(8, [2, 4], [1, 1]), "increase from 1"),
-        (lambda: branched_critical_batch(8, [1, 4], [1]), "one row"),
-        (lambda: branched_critical_batch(8, [1, 4], [1, 1], tolerance=0), "tolerance"),
     ],
 )
 def test_bad_input_is_one_sentence(call, says):

@@ -215,6 +215,7 @@ def test_another_task_data_or_training_version_is_refused(
     [
         ({"max_runs": 0}, r"--max-runs must be >= 1. Got 0"),
         ({"workers": 0}, r"--workers must be >= 1. Got 0"),
+        ({"workers": 10**6, "executor": "local"}, r"--workers must be at most \d+, 8 for each core here. Got 1000000"),
         ({"engine": "gpu"}, r"--engine must be one of auto, loop, vmap. Got 'gpu'"),
         ({"executor": "threads"}, "executor must be one of local, serial, ray. Got 'threads'"),
         ({"lr": (0.1, 0.01)}, "--lr must be LOW:HIGH"),

@@ -61,32 +61,29 @@ class Section:
         self._parts.append(facts_html(facts))
         return self
 
-    def chart(
-        self, chart: TopLevelChart, *, caption: str = "", renderer: Literal["svg", "canvas"] | None = None
-    ) -> Section:
+    def chart(self, chart: TopLevelChart, *, caption: str = "") -> Section:
         """Add an Altair chart; one without a width takes the page's. Returns the section.
 
         Arguments:
             chart: any Altair chart; built of single or layered views it follows the window's width.
             caption: what is drawn and how it was made: smoothing, thinning, bands.
-            renderer: `canvas` where there are many points (chosen from their number where not given).
         """
-        self._parts.append(f"<figure>{self._slot(chart, renderer)}{_figcaption(caption)}</figure>")
+        self._parts.append(f"<figure>{self._slot(chart)}{_figcaption(caption)}</figure>")
         return self
 
     def gallery(self, charts: Sequence[TopLevelChart], *, caption: str = "") -> Section:
         """Add small charts side by side, as many in a row as the window has room for."""
-        slots = "".join(self._slot(chart, None) for chart in charts)
+        slots = "".join(self._slot(chart) for chart in charts)
         self._parts.append(f'<figure><div class="gallery">{slots}</div>{_figcaption(caption)}</figure>')
         return self
 
-    def _slot(self, chart: TopLevelChart, renderer: str | None) -> str:
+    def _slot(self, chart: TopLevelChart) -> str:
         spec = plain(chart)
         own = spec.pop("config", {})
         if ("layer" in spec or "mark" in spec) and "width" not in spec:
             spec["width"] = "container"
             spec.setdefault("autosize", {"type": "fit-x", "contains": "padding"})
-        self._charts.append({"spec": spec, "config": own, "renderer": renderer or _renderer(spec)})
+        self._charts.append({"spec": spec, "config": own, "renderer": _renderer(spec)})
         return f'<div class="chart" data-chart="{_SLOT}"></div>'
 
     def table(

@@ -117,17 +117,16 @@ def vega_lite_version() -> str:
     return str(alt.SCHEMA_VERSION).lstrip("v").rsplit(".", 1)[0]
 
 
-def data(rows: Iterable[Mapping[str, Any]], digits: int = 5) -> alt.Data:
-    """Rows of plain values as chart data: NumPy unwrapped, numbers that are not finite null, floats rounded.
+def data(rows: Iterable[Mapping[str, Any]]) -> alt.Data:
+    """Rows of plain values as chart data: NumPy unwrapped, numbers that are not finite null, floats of five digits.
 
     Arguments:
         rows: dicts of column -> value; a value may be a sequence, for `transform_flatten`: the compact form for curves.
-        digits: the significant digits that a float keeps; more cannot be seen and weigh.
 
     >>> data([{"lr": 0.1, "loss": float("inf")}]).to_dict()
     {'values': [{'lr': 0.1, 'loss': None}]}
     """
-    values = [{key: _plain(value, digits) for key, value in row.items()} for row in rows]
+    values = [{key: _plain(value) for key, value in row.items()} for row in rows]
     return alt.Data(values=values)  # type: ignore[no-untyped-call]
 
 
@@ -141,34 +140,35 @@ def log_axis(low: float | None = None, high: float | None = None, **axis: Any) -
     return alt.Axis(**{"labelExpr": label, "gridOpacity": shown, "tickOpacity": shown, "tickCount": 50, **axis})
 
 
-def learning_rate_axis(field: str = "lr:Q", title: str = "peak learning rate", **axis: Any) -> alt.X:
+def learning_rate_axis(title: str = "peak learning rate", **axis: Any) -> alt.X:
     """The x axis of learning rates: logarithmic, few labels, in short decimals."""
-    return alt.X(field, title=title, scale=alt.Scale(type="log", nice=False, padding=12), axis=log_axis(**axis))
+    return alt.X("lr:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=12), axis=log_axis(**axis))
 
 
-def batch_size_axis(sizes: Sequence[int], field: str = "batch_size:Q", title: str = "batch size") -> alt.X:
+def batch_size_axis(sizes: Sequence[int]) -> alt.X:
     """The x axis of batch sizes: logarithmic to base 2, labelled at the sizes themselves."""
     scale = alt.Scale(type="log", base=2, nice=False, padding=24)
-    return alt.X(field, title=title, scale=scale, axis=alt.Axis(values=sorted(set(sizes)), format="d"))
+    axis = alt.Axis(values=sorted(set(sizes)), format="d")
+    return alt.X("batch_size:Q", title="batch size", scale=scale, axis=axis)
 
 
-def learning_rate_color(
-    field: str = "lr:Q", title: str = "learning rate", domain: Sequence[float] | None = None, **legend: Any
-) -> alt.Color:
+def learning_rate_color(domain: Sequence[float] | None = None, **legend: Any) -> alt.Color:
     """Colour by learning rate: one perceptual ramp, logarithmic, low cool and high warm."""
     scale = alt.Scale(type="log", domain=alt.Undefined if domain is None else list(domain))
     if domain is not None and 0 < domain[0] < domain[1]:
         ticks = _log_ticks(domain[0], domain[1])
         legend = {"values": ticks if len(ticks) <= 5 else ticks[:: math.ceil(len(ticks) / 5)], **legend}
-    return alt.Color(field, title=title, scale=scale, legend=alt.Legend(format="~g", tickCount=5, **legend))
+    legend = {"format": "~g", "tickCount": 5, **legend}
+    return alt.Color("lr:Q", title="learning rate", scale=scale, legend=alt.Legend(**legend))
 
 
-def batch_size_color(sizes: Sequence[int], field: str = "batch_size:O", title: str = "batch size") -> alt.Color:
+def batch_size_color(sizes: Sequence[int]) -> alt.Color:
     """Colour by batch size: the k-th smallest has the same colour in all charts of a page; many make a ramp."""
     ordered = sorted(set(sizes))
     scale = alt.Scale(domain=ordered, range=list(order_colors(len(ordered))))
     columns = alt.Undefined if len(ordered) <= ROW else ROW
-    return alt.Color(field, title=title, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1, columns=columns))
+    legend = alt.Legend(orient="top", symbolOpacity=1, columns=columns)
+    return alt.Color("batch_size:O", title="batch size", scale=scale, legend=legend)
 
 
 def order_colors(count: int) -> tuple[str, ...]:
@@ -212,13 +212,13 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _plain(value: Any, digits: int) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
-        return [_plain(item, digits) for item in value]
+        return [_plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
-        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+        return float(f"{value:.5g}") if math.isfinite(value) else None
     return value

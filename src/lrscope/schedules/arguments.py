@@ -40,13 +40,13 @@ def _too_large(value: object) -> bool:
     return is_number(value) and value > LIMIT  # type: ignore[operator]
 
 
-def check_length(schedule: Schedule, argument: str, *, optional: bool = False, at_least: int = 0) -> None:
+def check_length(schedule: Schedule, argument: str, *, optional: bool = False) -> None:
     """A whole number of updates."""
     value = getattr(schedule, argument)
     if optional and value is None:
         return
-    if not is_number(value) or value < at_least or value > LIMIT or int(value) != value:
-        accepted = f"an int from {at_least} to 2^53" if _too_large(value) else f"an int >= {at_least}"
+    if not is_number(value) or value < 0 or value > LIMIT or int(value) != value:
+        accepted = "an int from 0 to 2^53" if _too_large(value) else "an int >= 0"
         raise refuse(schedule, argument, accepted + (" or None" if optional else ""))
     store(schedule, argument, int(value))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrscope.errors import InvalidInput
-from lrscope.noise.critical_batch import BranchedCriticalBatch, branched_critical_batch
+from lrscope.noise.branched import BranchedCriticalBatch, branched_critical_batch
 
 if TYPE_CHECKING:
     import torch

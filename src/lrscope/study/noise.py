@@ -15,25 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrscope.errors import InvalidInput, WorkFailed
+from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
-from lrscope.noise.critical_batch import BranchedCriticalBatch, critical_batch_size
-from lrscope.noise.noise_scale import NoiseScale, pool_noise_scales
+from lrscope.noise.branched import BranchedCriticalBatch
+from lrscope.noise.critical_batch import critical_batch_size
+from lrscope.noise.noise_scale import pool_noise_scales
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from lrscope.integrations.torch.per_example import NoiseHere
     from lrscope.study.bench import Bench
+    from lrscope.study.noise_course import NoiseCourse
     from lrscope.study.task import Task
 
-PLACES = 12
 MOST_STEPS = 400
 """A short training: the full run where that is shorter, else its schedule in so many updates."""
-SCHEDULE = "warmup(5%) -> cosine"
-FEWEST_EXAMPLES = 64
-NOISE_STREAM = 500  # of a seed's random numbers: which examples are measured, dropout while they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +137,7 @@ def measure_noise(
     from lrscope.study.bench import Bench, one_thread
     from lrscope.study.check import check_task
     from lrscope.study.load import TaskSource
+    from lrscope.study.noise_course import NoiseCourse
     from lrscope.study.task import check_batch_sizes
 
     started = time.perf_counter()
@@ -156,7 +151,7 @@ def measure_noise(
             raise InvalidInput(f"The '{name}' of measure_noise must be positive and finite. Got {value}.")
     check_task(bench, size)
     with one_thread():
-        course = _Course(bench, size, lr, seed, min(total, MOST_STEPS) if steps is None else steps, examples)
+        course = NoiseCourse(bench, size, lr, seed, min(total, MOST_STEPS) if steps is None else steps, examples)
         course.run()
         branched = None
         if branches:
@@ -166,121 +161,8 @@ def measure_noise(
     return _result(bench, course, branched, "given" if lr is not None else "the optimizer's default", started)
 
 
-def initial_noise(bench: Bench, seed: int, examples: int = 1024) -> Estimate | None:
-    """B_simple at the initial weights of a seed: at batch size B the gradient's relative variance is B_simple/B.
-
-    None where it cannot be measured: too few examples, or gradients that are not finite.
-    """
-    import torch
-
-    from lrscope.integrations.torch.per_example import measure_noise_here
-    from lrscope.study.bench import one_thread
-    from lrscope.study.seeding import isolated_rng, stream_seed
-
-    if bench.train_examples < FEWEST_EXAMPLES:
-        return None
-    model = bench.make_model(seed)
-    model.train()
-    with one_thread(), isolated_rng(stream_seed(seed, NOISE_STREAM)):
-        indices = torch.randperm(bench.train_examples)[:examples].to(bench.device)
-        scale = measure_noise_here(model, bench.batch_loss, bench.train.batch, indices, batch_size=16).scale
-    return scale.estimate if math.isfinite(scale.trace) and math.isfinite(scale.value) else None
-
-
-class _Course:
-    """A training, and the noise scales measured along it."""
-
-    def __init__(self, bench: Bench, size: int, lr: float | None, seed: int, steps: int, examples: int) -> None:
-        from lrscope.study.recommend import default_lrs
-
-        self.bench, self.size, self.seed, self.steps, self.examples = bench, size, seed, steps, examples
-        self.model = bench.make_model(seed)
-        self.optimizer = bench.make_optimizer(self.model, 1.0 if lr is None else lr)
-        self.lr = max(default_lrs(self.optimizer)) if lr is None else lr
-        if lr is None:
-            self.optimizer = bench.make_optimizer(self.model, self.lr)
-        self.losses: list[float] = []
-        self.places: list[int] = []
-        self.scales: list[NoiseScale] = []
-        self.adam: list[NoiseScale] = []
-        self.notes: list[str] = []
-
-    def run(self) -> None:
-        """Train, and measure at PLACES places, evenly spaced in the logarithm, and before the first update."""
-        from lrscope.schedules.text import parse_schedule
-        from lrscope.study.bench import BatchOrder
-        from lrscope.study.engines.loop import Training
-        from lrscope.study.load import run_user_code
-
-        bench = self.bench
-        shares = parse_schedule(SCHEDULE, total_steps=self.steps)(np.arange(self.steps))
-        order = BatchOrder(bench.train_examples, self.size, self.seed, bench.device)
-        wanted = set(np.unique(np.geomspace(1, self.steps, PLACES).round().astype(int)).tolist())
-        training = Training(bench, self.model, self.optimizer)
-        self.model.train()
-        self._measure(0, 4 * self.examples)
-        with bench.training_rng(self.seed):
-            for step in range(self.steps):
-                training.set_share(float(shares[step]))
-                batch = run_user_code("The task's data", bench.train.batch, order[step])
-                loss = run_user_code("The task's training", training.update, batch)
-                self.losses.append(float(loss))
-                if not math.isfinite(self.losses[-1]) or (step + 1 in wanted and not self._measure(step + 1)):
-                    self.notes.append(f"The training diverged at update {step}; what is said is of the updates before.")
-                    break
-
-    def _measure(self, step: int, examples: int | None = None) -> bool:
-        """Measure here; False where the gradients are no longer finite."""
-        from lrscope.study.seeding import isolated_rng, stream_seed
-
-        with isolated_rng(stream_seed(self.seed, NOISE_STREAM + step)):
-            here = self._here(examples or self.examples, None)
-            if not math.isfinite(here.scale.trace):
-                if step == 0:
-                    raise WorkFailed(f"The gradients of task '{self.bench.task.name}' are not finite before training.")
-                return False
-            weights = _preconditioner(self.model, self.optimizer)
-            if weights is not None:
-                self.adam.append(self._here(self.examples, weights).scale)
-        if here.note and here.note not in self.notes:
-            self.notes.append(here.note)
-        self.places.append(step)
-        self.scales.append(here.scale)
-        return True
-
-    def _here(self, examples: int, weights: torch.Tensor | None) -> NoiseHere:
-        import torch
-
-        from lrscope.integrations.torch.per_example import measure_noise_here
-        from lrscope.study.load import run_user_code
-
-        bench = self.bench
-        indices = torch.randperm(bench.train_examples)[:examples].to(bench.device)
-
-        def measure() -> NoiseHere:
-            return measure_noise_here(
-                self.model, bench.batch_loss, bench.train.batch, indices, batch_size=self.size, preconditioner=weights
-            )
-
-        here: NoiseHere = run_user_code("The task's training", measure)
-        return here
-
-
-def _preconditioner(model: nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tensor | None:
-    """What Adam multiplies each parameter's gradient by; None before its first step, and for other optimizers."""
-    import torch
-
-    from lrscope.integrations.torch.gradients import adam_preconditioner
-
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not all("exp_avg_sq" in optimizer.state.get(parameter, {}) for parameter in trained):
-        return None
-    weights = [adam_preconditioner(optimizer, parameter) for parameter in trained]
-    return torch.cat([weight.flatten() for weight in weights if weight is not None])
-
-
 def _result(
-    bench: Bench, course: _Course, branched: BranchedCriticalBatch | None, lr_from: str, started: float
+    bench: Bench, course: NoiseCourse, branched: BranchedCriticalBatch | None, lr_from: str, started: float
 ) -> NoiseResult:
     weights = _weights(course.places, len(course.losses))
     overlap = min(1.0, course.examples / bench.train_examples)

@@ -21,6 +21,7 @@ DEFAULT_SCHEDULE = "warmup(5%) -> cosine"
 METRICS = ("val_loss", "train_loss")
 SEARCHES = ("adaptive", "grid")
 MOST_SEEDS = 1000
+HIGHEST_SEED = 2**53  # beyond it, JSON's readers round
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +121,8 @@ def make_plan(
         raise InvalidInput(f"--metric must be {accepted}. Got {metric!r}.")
     if not 1 <= seeds <= MOST_SEEDS:
         raise InvalidInput(f"--seeds must lie between 1 and {MOST_SEEDS}. Got {seeds}.")
-    if seed < 0:
-        raise InvalidInput(f"--seed must be >= 0. Got {seed}.")
+    if not 0 <= seed <= HIGHEST_SEED:
+        raise InvalidInput(f"--seed must lie between 0 and {HIGHEST_SEED}. Got {seed}.")
     if search not in SEARCHES:
         raise InvalidInput(f"--search must be one of {', '.join(SEARCHES)}. Got {search!r}.")
     if not 0 < tolerance < 1:

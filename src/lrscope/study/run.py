@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,10 +24,10 @@ from lrscope.study.compare import (
 )
 from lrscope.study.engines.base import make_engine
 from lrscope.study.engines.choose import EngineChoice, choose_engine, expected_loads
-from lrscope.study.executors.base import Executor, default_workers, make_executor
+from lrscope.study.executors.base import Executor, check_workers, default_workers, make_executor
 from lrscope.study.illustrate import illustration_trials
 from lrscope.study.load import TaskSource
-from lrscope.study.noise import initial_noise
+from lrscope.study.noise_course import initial_noise
 from lrscope.study.plan import DEFAULT_SCHEDULE, StudyPlan, check_same, make_plan
 from lrscope.study.recommend import default_lrs, verification_trials
 from lrscope.study.result import Contest, Optimum, StudyResult
@@ -40,7 +39,6 @@ from lrscope.study.trial import Trial, TrialResult
 
 Results = dict[Trial, TrialResult]
 
-WORKERS_PER_CORE = 16  # many more fill the memory before the first of them trains
 ADAPTIVE_ROUNDS = 4.0
 """About as many rounds as an adaptive search and its verification take, at a pair of trials a cell."""
 
@@ -106,10 +104,8 @@ def run_study(
         check_task(bench, size)
     if max_runs is not None and max_runs < 1:
         raise InvalidInput(f"--max-runs must be >= 1. Got {max_runs}.")
-    if workers is not None and workers < 1:
-        raise InvalidInput(f"--workers must be >= 1. Got {workers}.")
-    if workers is not None and executor == "local" and workers > (most := WORKERS_PER_CORE * (os.cpu_count() or 1)):
-        raise InvalidInput(f"--workers must be <= {most} on this machine. Got {workers}.")
+    if workers is not None:
+        check_workers(executor, workers)
     with _folder(out) as folder, open_store(folder) as store:
         facts = store.facts()
         check_same(facts, plan.to_facts(), folder)

@@ -201,9 +201,10 @@ def _only_writer(folder: Path) -> Iterator[None]:
 
 
 def _chunks(result: TrialResult) -> Iterator[tuple[str, int, bytes]]:
-    series: dict[str, NDArray[Any]] = {name: getattr(result, name).astype(np.float32) for name in _SERIES}
+    with np.errstate(over="ignore"):  # what is too large for float32 is kept as infinite
+        series: dict[str, NDArray[Any]] = {name: getattr(result, name).astype(np.float32) for name in _SERIES}
+        series |= {_METRIC + name: values.astype(np.float32) for name, values in result.eval_metrics.items()}
     series |= {name: getattr(result, name).astype(np.int64) for name in _STEPS}
-    series |= {_METRIC + name: values.astype(np.float32) for name, values in result.eval_metrics.items()}
     for name, values in series.items():
         for start in range(0, len(values), CHUNK):
             yield name, start, values[start : start + CHUNK].tobytes()

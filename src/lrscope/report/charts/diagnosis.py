@@ -35,11 +35,11 @@ def thinned(curve: Curve) -> tuple[list[int], list[float], list[float], list[flo
     return steps, [float(v.mean()) for v in values], [float(v.min()) for v in values], [float(v.max()) for v in values]
 
 
-def _loss_axis(curves: Sequence[Curve], title: str = "training loss") -> alt.Y:
+def _loss_axis(curves: Sequence[Curve]) -> alt.Y:
     """From a little below the lowest mean to a little above the usual start: divergence must not flatten the rest."""
     means = [mean for curve in curves if len(mean := np.array(thinned(curve)[1]))]
     if not means:
-        return alt.Y("loss:Q", title=title)
+        return alt.Y("loss:Q", title="training loss")
     start = float(
         np.median([curve.loss[np.isfinite(curve.loss)][0] for curve in curves if np.isfinite(curve.loss).any()])
     )
@@ -47,9 +47,9 @@ def _loss_axis(curves: Sequence[Curve], title: str = "training loss") -> alt.Y:
     top = min(highest, start + 0.3 * (start - lowest)) if start > lowest else highest
     if 0 < lowest < 0.04 * top:
         scale = alt.Scale(type="log", domain=[lowest * 0.8, top * 1.1], clamp=True)
-        return alt.Y("loss:Q", title=title, scale=scale, axis=number_axis(tickCount=5))
+        return alt.Y("loss:Q", title="training loss", scale=scale, axis=number_axis(tickCount=5))
     bottom = 0.0 if 0 <= lowest < 0.6 * top else lowest - 0.05 * (top - lowest)
-    return alt.Y("loss:Q", title=title, scale=alt.Scale(domain=[bottom, top], clamp=True, nice=False))
+    return alt.Y("loss:Q", title="training loss", scale=alt.Scale(domain=[bottom, top], clamp=True, nice=False))
 
 
 def run_chart(curve: Curve, verdict: Diagnosis) -> TopLevelChart:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import altair as alt
 
 from lrscope.estimate import Estimate
-from lrscope.noise.critical_batch import BranchedCriticalBatch, steps_and_examples
+from lrscope.noise.branched import BranchedCriticalBatch
+from lrscope.noise.critical_batch import steps_and_examples
 from lrscope.numbers import format_estimate, format_number
 from lrscope.report.theme import TopLevelChart, data, log_axis
 from lrscope.study.noise import NoisePoint

@@ -16,6 +16,9 @@ from lrscope.study.load import TaskSource, describe_user_error
 from lrscope.study.trial import Trial, TrialResult
 
 EXECUTORS = ("local", "serial", "ray")
+MOST_PER_CORE = 8
+"""Worker processes that a core may be shared by: more only cost memory."""
+
 RETRIES = 2
 """How often a job is tried again when the worker that did it died."""
 
@@ -69,8 +72,23 @@ def _bench(source: TaskSource) -> Bench:
 
 def default_workers(device: torch.device) -> int:
     """One worker for each core that this process may use; a single one where an accelerator trains: one fills it."""
-    if device.type != "cpu":
-        return 1
+    return _cores() if device.type == "cpu" else 1
+
+
+def check_workers(executor: str, workers: int) -> None:
+    """Refuse a number of workers that is none, or more processes than would leave this machine usable.
+
+    Raises:
+        InvalidInput: names the most that are accepted.
+    """
+    most = MOST_PER_CORE * _cores()
+    if workers < 1:
+        raise InvalidInput(f"--workers must be >= 1. Got {workers}.")
+    if executor == "local" and workers > most:
+        raise InvalidInput(f"--workers must be at most {most}, {MOST_PER_CORE} for each core here. Got {workers}.")
+
+
+def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
