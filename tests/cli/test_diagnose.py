@@ -143,7 +143,7 @@ def test_watch_follows_a_growing_log_until_it_must_fail(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     rows = [f"{k},{2.0 / (1 + k / 10)}\n" for k in range(40)]
     path.write_text("step,loss\n" + "".join(rows))
-    call = [sys.executable, "-m", "lrscope.cli.main", "watch", str(path), "--every", "0.1", "--fail-on", "very_high"]
+    call = [sys.executable, "-m", "lrscope", "watch", str(path), "--every", "0.1", "--fail-on", "very_high"]
     environment = {**os.environ, "TERM": "dumb"}
     with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
         time.sleep(3)

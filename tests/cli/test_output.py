@@ -12,7 +12,7 @@ import pytest
 
 import lrscope
 
-COMMAND = (sys.executable, "-m", "lrscope.cli.main", "schedule", "cosine", "--total-steps", "100")
+COMMAND = (sys.executable, "-m", "lrscope", "schedule", "cosine", "--total-steps", "100")
 
 
 def test_a_terminal_of_few_characters_gets_question_marks_for_the_others() -> None:
@@ -42,6 +42,8 @@ def test_a_reader_that_leaves_is_no_error_to_speak_of() -> None:
 def test_ctrl_c_ends_any_command_in_one_word(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
+
+    monkeypatch.setattr("os._exit", sys.exit)  # which would take the tests with it
 
     monkeypatch.setattr("lrscope.schedules.text.parse_schedule", interrupted)
     ran = run("schedule", "cosine", "--total-steps", 100, "--json")

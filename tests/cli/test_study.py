@@ -202,7 +202,7 @@ def test_the_bundled_tasks_are_listed(run: Run) -> None:
 def test_what_a_users_file_prints_stays_off_standard_output(tmp_path: Path) -> None:
     task = own(tmp_path, "print('mine')\n" + TASK.replace("return", "print('mine too')\n    return"))
     options = ["--batch-sizes", "8", "--out", str(tmp_path / "out"), "--json", "--max-runs", "2", "--workers", "1"]
-    command = [sys.executable, "-m", "lrscope.cli.main", "study", task, *options]
+    command = [sys.executable, "-m", "lrscope", "study", task, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["task"] == "t"

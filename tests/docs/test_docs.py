@@ -53,7 +53,7 @@ def test_the_first_task_of_the_readme_can_be_studied(tmp_path):
     (block,) = [block for block in python_blocks(ROOT / "README.md") if "def task()" in block]
     (tmp_path / "my_task.py").write_text(block, encoding="utf-8")
     arguments = ["my_task.py:task", "--max-runs", "5", "--executor", "serial", "--engine", "loop", "--json"]
-    command = [sys.executable, "-m", "lrscope.cli.main", "study", *arguments]
+    command = [sys.executable, "-m", "lrscope", "study", *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     summary = json.loads(ran.stdout)

@@ -273,7 +273,7 @@ def test_there_is_no_study_in_an_empty_folder(tmp_path: Path) -> None:
 
 
 def start(out: Path, task: str = f"{FAILING}:slow", *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "lrscope.cli.main", "study", task, "--out", str(out), "--json", *options]
+    command = [sys.executable, "-m", "lrscope", "study", task, "--out", str(out), "--json", *options]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it is ignored
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

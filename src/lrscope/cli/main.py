@@ -18,7 +18,7 @@ from lrscope.cli.diagnose import diagnose
 from lrscope.cli.find import find
 from lrscope.cli.forecast import forecast
 from lrscope.cli.noise import noise
-from lrscope.cli.output import stderr, stdout
+from lrscope.cli.output import end_interrupted, stderr, stdout
 from lrscope.cli.refine import refine
 from lrscope.cli.report import report
 from lrscope.cli.scale import scale
@@ -77,11 +77,11 @@ def main() -> None:
         code = app(sys.argv[1:] or ["--help"], prog_name="lrscope", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:
-            _end("Stopped.", 1)
+            end_interrupted()
     except LrscopeError as error:
         _end(f"Error: {error}", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _end("Stopped.", 1)
+        end_interrupted()
     except BrokenPipeError:  # whoever read the output has gone, as `| head` does
         _drop_stdout()
         sys.exit(1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from rich.console import Console
@@ -32,6 +33,17 @@ def to_plain(value: Any) -> Any:
 def print_json(document: dict[str, Any]) -> None:
     """Print one JSON document on standard output."""
     sys.stdout.write(json.dumps(to_plain(document), indent=1, allow_nan=False) + "\n")
+
+
+def end_interrupted(says: str = "Stopped.") -> NoReturn:
+    """Say that Ctrl-C was heard, and leave with exit code 1.
+
+    At once: once Python shuts down, another Ctrl-C would end it by signal, as it ends itself where the first one fell
+    into an import that runs generated code.
+    """
+    stderr.print(says, markup=False, highlight=False, soft_wrap=True)
+    sys.stdout.flush()
+    os._exit(1)
 
 
 @contextmanager

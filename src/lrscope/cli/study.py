@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lrscope.cli.output import only_ours_on_stdout, print_json, stderr, stdout, to_plain
+from lrscope.cli.output import end_interrupted, only_ours_on_stdout, print_json, stderr, stdout, to_plain
 from lrscope.errors import InvalidInput, MissingExtra
 from lrscope.numbers import format_interval, format_lr, format_number, format_seconds
 from lrscope.report.files import write_atomically
@@ -67,9 +67,7 @@ def study(
                 executor=executor, engine=engine, out=folder, progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:
-        words = f"Stopped: what was finished is kept in '{folder}', and the same command goes on from there."
-        stderr.print(words, markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        end_interrupted(f"Stopped: what was finished is kept in '{folder}', and the same command goes on from there.")
     write_outputs(result, folder)
     if as_json:
         print_json(result.to_json())

@@ -76,7 +76,8 @@ class Task:
             function = getattr(self, argument)
             if function is not None and not callable(function):
                 raise self._invalid(argument, "a function that returns a scalar tensor", function)
-        if not isinstance(self.metrics, Mapping) or not all(map(callable, self.metrics.values())):
+        named = isinstance(self.metrics, Mapping) and all(isinstance(name, str) for name in self.metrics)
+        if not named or not all(map(callable, self.metrics.values())):
             raise self._invalid("metrics", "a dict of name -> (outputs, targets) -> scalar", self.metrics)
         if self.metrics and self.loss is None:
             raise InvalidTask(f"Task '{self.name}' has 'metrics', which need 'loss' in place of 'batch_loss'.")
