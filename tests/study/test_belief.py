@@ -32,5 +32,10 @@ def test_far_evidence_is_believed():
 
 
 def test_momentum_is_worth_its_reach():
-    assert usual_octave(0.9) == pytest.approx(usual_octave(0.0) - np.log2(10))
-    assert usual_octave(None) < usual_octave(0.9)
+    assert usual_octave(0.9, 64) == pytest.approx(usual_octave(0.0, 64) - np.log2(10))
+    assert usual_octave(None, 64) < usual_octave(0.9, 64)
+
+
+def test_the_usual_rate_grows_with_the_batch_as_its_root_under_sgd_and_more_slowly_under_adam():
+    assert usual_octave(0.9, 1024) - usual_octave(0.9, 64) == pytest.approx(2.0)
+    assert 0 < usual_octave(None, 1024) - usual_octave(None, 64) < 2.0

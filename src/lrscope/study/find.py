@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
-from lrscope.study.belief import usual_octave
+from lrscope.study.belief import USUAL_BATCH, usual_octave
 from lrscope.study.short_runs import SCHEDULE, SMALLEST_BATCH, Branch, FindStatus, Job, Reading, ShortRun, search
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def find_lr(
             batch_size=size,
             smallest_batch=min(size, SMALLEST_BATCH) if live.can_cut else size,
             budget=budget,
-            usual=usual_octave(momentum),
+            usual=usual_octave(momentum, live.batch_size or USUAL_BATCH),
             normalised=momentum is None,
         )
         branches, reading = search(wanted, live.run)
@@ -133,7 +133,7 @@ def _find_for_task(job: Task | str, batch_size: int | None, budget: float, seed:
         batch_size=size,
         smallest_batch=min(size, SMALLEST_BATCH),
         budget=budget,
-        usual=usual_octave(momentum),
+        usual=usual_octave(momentum, size),
         normalised=momentum is None,
     )
     engine = LoopEngine()
