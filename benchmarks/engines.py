@@ -30,6 +30,7 @@ from lrscope.study.engines.base import NotStackable, Stacking
 from lrscope.study.engines.certify import certify, certify_compiled
 from lrscope.study.engines.choose import Load, fastest
 from lrscope.study.engines.loop import LoopEngine
+from lrscope.study.engines.measure import loop_update, measure
 from lrscope.study.engines.vmap import VmapEngine, programs_of
 from lrscope.study.load import load_file_task
 from lrscope.study.trial import Trial
@@ -126,7 +127,7 @@ def choice(bench: Bench, batch_size: int, trials: int, *, long: bool) -> Stackin
     seconds = (4 if long else 0.4) * choose.COMPILING_SECONDS
     updates = seconds / loop_seconds(bench, batch_size)
     try:
-        return fastest(bench, Load(batch_size=batch_size, trials=trials, updates=updates))
+        return fastest(bench, Load(batch_size=batch_size, updates={trials: updates}))
     except NotStackable:
         return None
 
@@ -140,7 +141,7 @@ def engine_name(stacking: Stacking | None) -> str:
 
 def loop_seconds(bench: Bench, batch_size: int) -> float:
     """An update of the loop, roughly."""
-    return float(np.median(choose._measure({1: choose._loop(bench, batch_size)}, 0.1)[1]))
+    return float(np.median(measure({"loop": loop_update(bench, batch_size)}, 0.1)["loop"]))
 
 
 def seconds_of(results: Sequence[object]) -> float:

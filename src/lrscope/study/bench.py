@@ -112,15 +112,17 @@ class Bench:
         totals: dict[str, float] = {}
         seen = 0
         with torch.no_grad(), isolated_rng(stream_seed(0, EVALUATION)):
-            for indices in self._passes(len(examples), limit):
-                values = self.losses_and_metrics(model, examples.batch(indices), metrics)
-                for name, value in values.items():
-                    totals[name] = totals.get(name, 0.0) + value * len(indices)
-                seen += len(indices)
-            for name, buffer in model.named_buffers():
-                if name in kept and kept[name].shape == buffer.shape:
-                    buffer.copy_(kept[name])
-        model.train(was_training)
+            try:
+                for indices in self._passes(len(examples), limit):
+                    values = self.losses_and_metrics(model, examples.batch(indices), metrics)
+                    for name, value in values.items():
+                        totals[name] = totals.get(name, 0.0) + value * len(indices)
+                    seen += len(indices)
+            finally:
+                model.train(was_training)
+                for name, buffer in model.named_buffers():
+                    if name in kept and kept[name].shape == buffer.shape:
+                        buffer.copy_(kept[name])
         means = {name: total / seen for name, total in totals.items()}
         return means.pop("loss"), means
 

@@ -39,8 +39,8 @@ from lrscope.study.trial import Trial, TrialResult
 
 Results = dict[Trial, TrialResult]
 
-ADAPTIVE_ROUNDS = 4.0
-"""About as many rounds as an adaptive search and its verification take, at a pair of trials a cell."""
+PAIRS, SINGLES = 2.0, 3.0
+"""About as many rounds as an adaptive search asks for of a cell alone, after a pair of trials of all cells at once."""
 
 
 class Progress(Protocol):
@@ -115,7 +115,7 @@ def run_study(
             if not choice.serves(engine):
                 check_same({"engine": str(choice)}, {"engine": engine}, folder)
         else:
-            choice = choose_engine(bench, engine, expected_loads(*_rounds_to_come(plan), workers))
+            choice = choose_engine(bench, engine, expected_loads(_rounds_to_come(plan), workers))
         for name, value in {**plan.to_facts(), "engine": choice.to_fact()}.items():
             store.put_fact(name, value)
         on_gpu = bench.device.type == "cuda"
@@ -155,15 +155,17 @@ def _result(plan: StudyPlan, store: Store) -> StudyResult:
     )
 
 
-def _rounds_to_come(plan: StudyPlan) -> tuple[list[Trial], float]:
-    """A round as the study will ask for them, and how many: all of a grid, or a pair of rates for each cell."""
+def _rounds_to_come(plan: StudyPlan) -> list[tuple[list[Trial], float]]:
+    """Rounds as the study will ask for them, and how often each: a whole grid, or what adaptive searches ask for."""
     space = plan.space
     if space.method == "grid":
-        return next_trials(space, []), 1.0
-    pair = [
-        full_trial(space, cell, lr, space.base_seed) for cell in space.cells for lr in (space.lr_low, space.lr_high)
+        return [(next_trials(space, []), 1.0)]
+    pairs = [
+        list(dict.fromkeys(full_trial(space, cell, lr, space.base_seed) for lr in (space.lr_low, space.lr_high)))
+        for cell in space.cells
     ]
-    return list(dict.fromkeys(pair)), ADAPTIVE_ROUNDS
+    at_once = [trial for pair in pairs for trial in pair]
+    return [(at_once, 1.0), *((pair, PAIRS) for pair in pairs), *((pair[:1], SINGLES) for pair in pairs)]
 
 
 class _Driver:

@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from lrscope.errors import InvalidInput, InvalidTask, StudyMismatch
+from lrscope.study import run
 from lrscope.study.bench import Bench
 from lrscope.study.engines import choose
 from lrscope.study.engines.base import Stacking, make_engine
 from lrscope.study.engines.certify import certify_compiled
 from lrscope.study.engines.choose import EngineChoice, Load, choose_engine, expected_loads, fastest
+from lrscope.study.engines.measure import certifying_seconds
 from lrscope.study.engines.program import Programs
 from lrscope.study.result import StudyResult
 from lrscope.study.run import load_study, run_study
@@ -28,18 +30,18 @@ Benches = Callable[[str], Bench]
 
 def loads(*sizes: int, trials: int = 4, updates: float = 5000) -> list[Load]:
     """What is worth a measurement where an update takes 20 ms, and not worth a compiler."""
-    return [Load(batch_size=size, trials=trials, updates=updates) for size in sizes]
+    return [Load(batch_size=size, updates={trials: updates}) for size in sizes]
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float]) -> list[list[int]]:
-    """Let an update of so many trials take as long as `seconds` says (1: the loop); returns what was measured."""
+    """Let an update of a stack take as long as `seconds` says (0: the loop); returns what was measured."""
     asked: list[list[int]] = []
 
-    def measure(candidates: Mapping[int, Callable[[], None]], for_seconds: float = 0.0) -> dict[int, list[float]]:
-        asked.append(list(candidates))
-        return {trials: [seconds(trials)] * 3 for trials in candidates}
+    def measure(updates: Mapping[int, Callable[[], None]], for_seconds: float) -> dict[int, list[float]]:
+        asked.append(list(updates))
+        return {name: [seconds(name)] * 3 for name in updates}
 
-    monkeypatch.setattr(choose, "_measure", measure)
+    monkeypatch.setattr(choose, "measure", measure)
     return asked
 
 
@@ -82,11 +84,11 @@ def test_what_cannot_be_stacked_is_said_in_one_line_and_looped(bench: Benches, t
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (lambda trials: 0.02 if trials == 1 else 0.005 * trials, 8),  # four times as fast, at any width
-        (lambda trials: 0.02 if trials == 1 else 0.03 * trials, None),  # slower
-        (lambda trials: 0.02 if trials == 1 else 0.0198 * trials, None),  # the same
-        (lambda trials: {1: 0.02, 4: 0.04}.get(trials, 0.019 * trials), 4),  # four is best
-        (lambda trials: {1: 0.02, 8: 0.01}.get(trials, 0.03 * trials), None),  # fast only where no round is as wide
+        (lambda trials: 0.005 * trials or 0.02, 4),  # four times as fast, at any width
+        (lambda trials: 0.03 * trials or 0.02, None),  # slower
+        (lambda trials: 0.0198 * trials or 0.02, None),  # the same
+        (lambda trials: {0: 0.02, 4: 0.04}.get(trials, 0.03 * trials), 4),  # four is best
+        (lambda trials: {0: 0.02, 8: 0.01}.get(trials, 0.03 * trials), None),  # fast only where no round is as wide
     ],
 )
 def test_auto_takes_the_fastest(
@@ -97,14 +99,48 @@ def test_auto_takes_the_fastest(
     assert (None if stacking is None else stacking.widths[-1]) == expected
 
 
+@pytest.mark.parametrize(("singles", "stacked"), [(0, True), (4000, True), (20_000, False)])
+def test_auto_weighs_how_often_trials_come_alone(
+    bench: Benches, monkeypatch: pytest.MonkeyPatch, singles: float, stacked: bool
+) -> None:
+    plant(monkeypatch, lambda trials: {0: 0.01, 1: 0.012, 2: 0.015}[trials])  # alone 1.2, in a pair 0.75
+    load = Load(batch_size=8, updates={2: 8000} | ({1: singles} if singles else {}))
+    assert load.total == 8000 + singles
+    assert (fastest(bench("regression"), load) is not None) == stacked
+
+
+def test_costs_that_lie_close_are_measured_longer(bench: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = plant(monkeypatch, lambda trials: 0.0195 * trials or 0.02)
+    fastest(bench("regression"), *loads(8))
+    assert asked == [[0], [0, 4], [0, 4]]
+    asked = plant(monkeypatch, lambda trials: 0.005 * trials or 0.02)
+    fastest(bench("regression"), *loads(8))
+    assert asked == [[0], [0, 4]]
+
+
+def test_a_check_that_takes_longer_than_it_may_is_not_made(bench: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, lambda trials: 0.005 * trials or 0.02)
+    monkeypatch.setattr(choose, "certifying_seconds", lambda *_: 3.1)  # more than 3 % of 100 s
+    choice = choose_engine(bench("regression"), "auto", loads(8))
+    (note,) = choice.notes
+    assert note.startswith("Batch size 8 is trained by the plain loop, as a check whether its trials can be stacked")
+    assert choose_engine(bench("regression"), "auto", loads(8, updates=6000)).notes == ()
+
+
+def test_what_a_check_takes_is_foreseen_from_a_few_updates(bench: Benches, tiny: ModuleType) -> None:
+    few, many = (certifying_seconds(bench("batch_norm"), 16, widths) for widths in (1, 100))
+    assert 0 < few < many < 30
+    assert certifying_seconds(Bench(tiny.regression(loss=lambda outputs, _: outputs.mean().item())), 8, 1) == 0
+
+
 def test_auto_does_not_measure_what_cannot_pay(bench: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = plant(monkeypatch, lambda trials: 0.001)
     assert fastest(bench("regression"), *loads(8, trials=1)) is None
     assert asked == []
     assert fastest(bench("regression"), *loads(8, updates=100)) is None
-    plant(monkeypatch, lambda trials: 5.0)
+    asked = plant(monkeypatch, lambda trials: 5.0)
     assert fastest(bench("regression"), *loads(8)) is None
-    assert asked == [[1]]
+    assert asked == [[0]]
 
 
 def test_a_real_measurement_ends_in_a_choice(bench: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,20 +149,25 @@ def test_a_real_measurement_ends_in_a_choice(bench: Benches, monkeypatch: pytest
     assert stacking is None or stacking.widths[-1] in range(2, 9)
 
 
-@pytest.mark.parametrize(("compiled_seconds", "expected"), [(0.03, True), (0.0395, False), (0.1, False)])
-def test_a_long_study_is_compiled_where_that_is_clearly_faster(
-    bench: Benches, monkeypatch: pytest.MonkeyPatch, compiled_seconds: float, expected: bool
+@pytest.mark.parametrize(
+    ("compiled_seconds", "compiling", "expected"),
+    [(0.03, 1.0, True), (0.0395, 1.0, False), (0.1, 1.0, False), (0.03, 200.0, False)],
+)
+def test_a_long_study_is_compiled_where_that_is_clearly_faster_and_saves_more_than_it_takes(
+    bench: Benches, monkeypatch: pytest.MonkeyPatch, compiled_seconds: float, compiling: float, expected: bool
 ) -> None:
-    plant(monkeypatch, lambda trials: 0.02 if trials == 1 else 0.01 * trials)
+    plant(monkeypatch, lambda trials: compiled_seconds if trials < 0 else 0.01 * trials or 0.02)
     certified: list[Stacking] = []
+    times = iter([0.0, compiling])
+    monkeypatch.setattr(choose.time, "perf_counter", lambda: next(times))
 
     def certify_compiled(programs: object, batch_size: int, width: int) -> Stacking:
-        plant(monkeypatch, lambda trials: 0.02 if trials == 1 else compiled_seconds)
         certified.append(Stacking(widths=(width,), compiled=True))
         return certified[-1]
 
     monkeypatch.setattr(choose, "certify_compiled", certify_compiled)
-    stacking = fastest(bench("regression"), *loads(8, updates=20_000))
+    monkeypatch.setattr(choose, "stack_update", lambda *_: None)
+    stacking = fastest(bench("regression"), *loads(8, updates=35_000))
     assert certified == [Stacking(widths=(4,), compiled=True)]
     assert (stacking == certified[0]) == expected
     assert stacking is not None
@@ -154,8 +195,8 @@ def test_a_missing_compiler_costs_nothing_but_the_speed(bench: Benches, monkeypa
         raise RuntimeError("No working C++ compiler found")
 
     monkeypatch.setattr(torch, "compile", compile_without)
-    plant(monkeypatch, lambda trials: 0.02 if trials == 1 else 0.01 * trials)
-    stacking = fastest(bench("regression"), *loads(8, updates=20_000))
+    plant(monkeypatch, lambda trials: 0.01 * trials or 0.02)
+    stacking = fastest(bench("regression"), *loads(8, updates=35_000))
     assert stacking is not None
     assert not stacking.compiled
 
@@ -166,10 +207,27 @@ def test_a_load_is_what_a_round_deals_out() -> None:
         for size in (8, 32)
         for lr in (0.1, 0.2, 0.3, 0.4)
     ]
-    assert expected_loads(round_, rounds=2.0, workers=1) == [
-        Load(batch_size=size, trials=4, updates=800.0) for size in (8, 32)
-    ]
-    assert {load.batch_size: load.trials for load in expected_loads(round_, rounds=1.0, workers=2)} == {8: 4, 32: 2}
+    assert expected_loads([(round_, 2.0)], workers=1) == [Load(batch_size=size, updates={4: 800.0}) for size in (8, 32)]
+    assert expected_loads([(round_, 1.0), (round_[:1], 3.0)], workers=2) == [
+        Load(batch_size=8, updates={4: 200.0, 1: 150.0}), Load(batch_size=32, updates={2: 200.0})
+    ]  # fmt: skip
+
+
+def test_an_adaptive_study_is_expected_to_ask_for_pairs_and_single_trials(
+    tiny: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[Load]] = []
+
+    def choose_engine(bench: Bench, name: str, loads: list[Load]) -> EngineChoice:
+        asked.append(loads)
+        return EngineChoice(asked=name, stackings={})
+
+    monkeypatch.setattr(run, "choose_engine", choose_engine)
+    run_study(tiny.regression(), executor="serial", max_runs=1, lr=(1e-3, 1.0))
+    (loads_,) = asked
+    assert all(set(load.updates) == {1, 2} for load in loads_)
+    run_study(tiny.regression(), executor="serial", max_runs=1, lr=(1e-3, 1.0), search="grid")
+    assert min(min(load.updates) for load in asked[1]) > 2
 
 
 def test_a_choice_survives_the_store_and_says_whom_it_serves() -> None:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import cycle
+from operator import truediv
 from statistics import median
 from typing import Any
 
-import torch
-
 from lrscope.errors import InvalidInput, InvalidTask, LrscopeError
-from lrscope.study.bench import BatchOrder, Bench, one_thread
+from lrscope.study.bench import Bench, one_thread
 from lrscope.study.engines.base import ENGINES, WIDEST, EngineSpec, NotStackable, Stacking
 from lrscope.study.engines.certify import certify, certify_compiled
-from lrscope.study.engines.loop import Training
-from lrscope.study.engines.stack import Stack
+from lrscope.study.engines.measure import ROUND_SECONDS, Update, certifying_seconds, loop_update, measure, stack_update
 from lrscope.study.engines.vmap import VmapEngine, programs_of
 from lrscope.study.load import describe_user_error
 from lrscope.study.trial import Trial
 
-MEASURED_SECONDS = 1.0
-ROUND_SECONDS = 0.02
 WORTH_SECONDS = 60.0
 """A batch size whose trials take less than this in all is trained by the loop: to measure would cost what it gains."""
 
@@ -34,9 +28,18 @@ COMPILING_SECONDS = 300.0
 SLOW_UPDATE_SECONDS = 0.2
 """An update that takes longer is bound by its arithmetic, which stacking does not reduce."""
 
-CLEARLY_FASTER = 0.98
+MEASURED_SECONDS = 1.0
 
-_RATE, _STEPS = 1e-5, 64
+CHOOSING_SHARE = 0.03
+"""The share of a batch size's training that it may take to check its stacks, and to measure them."""
+
+CLEARLY_FASTER, CLOSE = 0.97, 1.15
+"""Another engine than the loop must be so much faster; costs nearer than this are measured longer."""
+
+MOST_WIDTHS = 4
+
+LOOP = 0
+"""The loop's place among measured updates; a positive number is a stack of so many trials, a negative one compiled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +96,30 @@ class EngineChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What a study is about to train at a batch size.
+    """What a worker is about to train at a batch size.
 
     Arguments:
-        batch_size. trials: side by side on one worker, as a round deals them out.
-        updates: in all, on one worker.
+        updates: trials that are dealt out to be trained side by side → the updates of all of them.
     """
 
     batch_size: int
-    trials: int
-    updates: float
+    updates: Mapping[int, float]
+
+    @property
+    def total(self) -> float:
+        """The updates in all."""
+        return sum(self.updates.values())
+
+    @property
+    def widths(self) -> list[int]:
+        """The numbers of trials that most updates are made in, ascending, the largest among them."""
+        often = sorted(self.updates, key=lambda trials: -self.updates[trials])[: MOST_WIDTHS - 1]
+        return sorted({min(trials, WIDEST) for trials in (*often, max(self.updates))})
+
+    def cost(self, widest: int, seconds: Callable[[int], float]) -> float:
+        """What an update of a trial costs in stacks up to a width, where that of a stack takes so many `seconds`."""
+        costs = {trials: seconds(min(trials, widest)) / min(trials, widest) for trials in self.updates}
+        return sum(updates * costs[trials] for trials, updates in self.updates.items()) / self.total
 
 
 def choose_engine(bench: Bench, name: str, loads: Sequence[Load]) -> EngineChoice:
@@ -137,15 +154,14 @@ def _batch_sizes(sizes: Sequence[int]) -> str:
     return f"Batch sizes {', '.join(first)} and {last} are" if first else f"Batch size {last} is"
 
 
-def expected_loads(trials: Sequence[Trial], rounds: float, workers: int) -> list[Load]:
-    """The loads of a study of so many rounds that look like this one."""
-    widest: dict[int, int] = {}
-    updates: dict[int, float] = {}
-    for job in VmapEngine().jobs(trials, workers):
-        size = job[0].batch_size
-        widest[size] = max(widest.get(size, 0), len(job))
-        updates[size] = updates.get(size, 0.0) + rounds * sum(trial.stop_at for trial in job) / workers
-    return [Load(batch_size=size, trials=widest[size], updates=updates[size]) for size in sorted(widest)]
+def expected_loads(rounds: Sequence[tuple[Sequence[Trial], float]], workers: int) -> list[Load]:
+    """The loads of a study: its rounds, as many trials as are asked for at once, and how often each comes."""
+    loads: dict[int, dict[int, float]] = {}
+    for trials, times in rounds:
+        for job in VmapEngine().jobs(trials, workers):
+            updates = loads.setdefault(job[0].batch_size, {})
+            updates[len(job)] = updates.get(len(job), 0.0) + times * sum(trial.stop_at for trial in job) / workers
+    return [Load(batch_size=size, updates=loads[size]) for size in sorted(loads)]
 
 
 def fastest(bench: Bench, load: Load) -> Stacking | None:
@@ -154,91 +170,66 @@ def fastest(bench: Bench, load: Load) -> Stacking | None:
     Raises:
         NotStackable: there is only the loop, though stacks would be tried.
     """
-    if load.trials < 2:
+    if max(load.updates) < 2:
         return None
-    loop = _loop(bench, load.batch_size)
-    update_seconds = median(_measure({1: loop}, MEASURED_SECONDS / 10)[1])
-    if update_seconds > SLOW_UPDATE_SECONDS or update_seconds * load.updates < WORTH_SECONDS:
+    size = load.batch_size
+    updates = {LOOP: loop_update(bench, size)}
+    update_seconds = median(measure(updates, 2 * ROUND_SECONDS)[LOOP])
+    whole = update_seconds * load.total
+    if update_seconds > SLOW_UPDATE_SECONDS or whole < WORTH_SECONDS:
         return None
-    stacking, cost = _fastest_width(bench, load, loop)
-    if update_seconds * load.updates > COMPILING_SECONDS:
+    affordable = CHOOSING_SHARE * whole
+    if certifying_seconds(bench, size, len(load.widths)) > affordable:
+        raise NotStackable("a check whether its trials can be stacked would take too long for so short a study")
+    stacking = certify(programs_of(bench), size, [width for width in load.widths if width < WIDEST])
+    updates |= {trials: stack_update(bench, size, stacking, trials) for trials in load.widths}
+    ratios = _ratios(load, updates, affordable)
+    widest = min(reversed(load.widths), key=lambda width: _cost(load, ratios, width))  # of equals
+    cost = _cost(load, ratios, widest)
+    if whole * min(cost, 1.0) > COMPILING_SECONDS:
         with suppress(NotStackable):
-            compiled = certify_compiled(programs_of(bench, "compiled"), load.batch_size, load.trials)
-            times = _measure({1: loop, load.trials: _stack(bench, load.batch_size, compiled, load.trials)})
-            if _costs(times)[load.trials] < CLEARLY_FASTER * min(cost, 1.0):
+            compiled = _compiled(bench, load, ratios, updates, whole)
+            if compiled is not None:
                 return compiled
-    return stacking if cost < CLEARLY_FASTER else None
+    if cost > CLEARLY_FASTER:
+        return None
+    return replace(stacking, widths=tuple(width for width in stacking.widths if width <= stacking.rows(widest)))
 
 
-def _fastest_width(bench: Bench, load: Load, loop: Callable[[], None]) -> tuple[Stacking, float]:
-    """The stacking up to the width that is fastest, and what a trial of the load costs in it: in trials of the loop."""
-    stacking = certify(programs_of(bench), load.batch_size)
-    together = sorted({math.ceil(load.trials / 2), load.trials, WIDEST} - {1})
-    stacks = {trials: _stack(bench, load.batch_size, stacking, trials) for trials in together}
-    costs = _costs(_measure({1: loop, **stacks}))
-    rows = stacking.rows(min(reversed(together), key=lambda trials: costs[trials]))  # the widest of equals
-    widths = tuple(width for width in stacking.widths if width <= rows)
-    return replace(stacking, widths=widths), min(costs[trials] for trials in together if trials <= load.trials)
-
-
-def _costs(times: Mapping[int, Sequence[float]]) -> dict[int, float]:
-    """What a trial costs beside so many, in trials of the loop: ratios within rounds, then their median."""
-    return {
-        trials: median(one / base for one, base in zip(seconds, times[1], strict=True)) / trials
-        for trials, seconds in times.items()
-    }
-
-
-def _measure(
-    candidates: Mapping[int, Callable[[], None]], for_seconds: float = MEASURED_SECONDS
-) -> dict[int, list[float]]:
-    """Seconds of an update of each candidate, in rounds that take turns: what else the machine does hits all alike."""
-    repeats = {}
-    for name, run in candidates.items():
-        run()
-        repeats[name] = max(1, round(ROUND_SECONDS / _timed(run, 1)))
-    seconds: dict[int, list[float]] = {name: [] for name in candidates}
+def _compiled(
+    bench: Bench, load: Load, ratios: Mapping[int, float], updates: Mapping[int, Update], whole: float
+) -> Stacking | None:
+    """The compiled stacking of a load, where it is clearly faster and saves more than it takes to compile."""
+    width = min(load.widths, key=lambda width: load.cost(width, lambda _: ratios[width]))
     began = time.perf_counter()
-    while time.perf_counter() - began < for_seconds or len(seconds[1]) < 3:
-        for name, run in candidates.items():
-            seconds[name].append(_timed(run, repeats[name]))
-    return seconds
+    stacking = certify_compiled(programs_of(bench, "compiled"), load.batch_size, width)
+    compiling = time.perf_counter() - began  # the workers will compile too, though most of it is kept on disk
+    updates = {**updates, -width: stack_update(bench, load.batch_size, stacking, width)}
+    ratios = _ratios(load, updates, CHOOSING_SHARE * whole)
+    cost, best = _cost(load, ratios, -width), min(_cost(load, ratios, name) for name in updates if name >= LOOP)
+    return stacking if cost < CLEARLY_FASTER * best and whole * (best - cost) > compiling else None
 
 
-def _timed(run: Callable[[], None], repeats: int) -> float:
-    """Seconds of one of so many calls: of this process where it computes itself, so that no other's are among them."""
-    accelerated = torch.accelerator.is_available()
-    clock = time.perf_counter if accelerated else time.process_time
-    if accelerated:
-        torch.accelerator.synchronize()
-    started = clock()
-    for _ in range(repeats):
-        run()
-    if accelerated:  # it works behind the process's back
-        torch.accelerator.synchronize()
-    return max(clock() - started, 1e-9) / repeats
+def _ratios(load: Load, updates: Mapping[int, Update], affordable: float) -> dict[int, float]:
+    """Seconds of an update of each kind, in those of the loop: a longer look at costs that lie close together."""
+    seconds = measure(updates, min(MEASURED_SECONDS, affordable))
+    first, second = sorted(_cost(load, _medians(seconds), name) for name in updates)[:2]
+    if second < CLOSE * first:
+        more = measure(updates, min(3 * MEASURED_SECONDS, affordable))
+        seconds = {name: [*own, *more[name]] for name, own in seconds.items()}
+    return _medians(seconds)
 
 
-def _loop(bench: Bench, batch_size: int) -> Callable[[], None]:
-    """Makes one update of the plain loop at each call."""
-    training = Training.begin(bench, _trial(batch_size, _RATE))
-    order = BatchOrder(bench.train_examples, batch_size, 0, bench.device)
-    losses, steps = torch.zeros(_STEPS, device=bench.device), cycle(range(_STEPS))
-
-    def run() -> None:
-        step = next(steps)
-        losses[step] = training.update(bench.train.batch(order[step]))
-
-    return run
+def _medians(seconds: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    """The medians of the ratios to the loop within rounds."""
+    return {name: median(map(truediv, own, seconds[LOOP])) for name, own in seconds.items()}
 
 
-def _stack(bench: Bench, batch_size: int, stacking: Stacking, trials: int) -> Callable[[], None]:
-    """Makes one update of a stack at each call."""
-    programs = programs_of(bench, "compiled" if stacking.compiled else "traced")
-    stack = Stack(programs, [_trial(batch_size, _RATE * (1 + member)) for member in range(trials)], stacking)
-    losses, steps = torch.zeros(trials, _STEPS, device=bench.device), cycle(range(_STEPS))
-    return lambda: stack.update(next(steps), losses, {})
-
-
-def _trial(batch_size: int, lr: float) -> Trial:
-    return Trial(batch_size=batch_size, peak_lr=lr, schedule="constant", seed=0, total_steps=_STEPS, stop_at=_STEPS)
+def _cost(load: Load, ratios: Mapping[int, float], name: int) -> float:
+    """What an update of a trial of the load costs one way, in updates of the loop."""
+    if name == LOOP:
+        return 1.0
+    if name < 0:
+        return load.cost(-name, lambda _: ratios[name])
+    stacks = sorted(other for other in ratios if other > 0)
+    return load.cost(name, lambda trials: ratios[next(width for width in stacks if width >= trials)])
