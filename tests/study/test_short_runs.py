@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from lrscope.errors import InvalidInput
 from lrscope.study.short_runs import (
+    EARLY,
     LOWEST,
     SMALLEST_BATCH,
     Branch,
@@ -72,10 +74,26 @@ def test_what_is_usual_weighs_less_the_more_is_seen():
     assert math.log2(blind[1].value / blind[0].value) == pytest.approx(8.0, abs=0.05)
 
 
-def test_what_may_blow_up_later_is_kept_further_from_the_edge():
-    branches, reading = search(job(), planted(-5.0))
-    other = read_branches(job(normalised=False), branches).suggestion
-    assert math.log2(reading.suggestion.value / other.value) == pytest.approx(0.45, abs=0.15)
+def test_what_learns_late_is_kept_further_from_the_edge_under_sgd():
+    branches, _ = search(job(), planted(-5.0))
+    early, late = [
+        [replace(one, loss=2.3 - share * (2.3 - one.loss)) if one.run.stage == "look" else one for one in branches]
+        for share in (1.0, 0.1)
+    ]
+    lower = {}
+    for normalised in (False, True):
+        first, second = (read_branches(job(normalised=normalised), some).suggestion for some in (early, late))
+        lower[normalised] = math.log2(first.value / second.value)
+    assert lower[False] == pytest.approx(0.9 * EARLY * 0.65, abs=0.15)  # what is usual has the rest of the weight
+    assert lower[True] == 0
+
+
+def test_an_edge_seen_through_a_small_gain_is_less_sure():
+    widths = {}
+    for gain in (0.15, 0.4):
+        estimate = search(job(), planted(-5.0, gain=gain))[1].suggestion
+        widths[gain] = math.log2(estimate.high / estimate.low)
+    assert widths[0.15] > widths[0.4] + 0.3
 
 
 def test_asks_for_nothing_twice_and_is_pure():
