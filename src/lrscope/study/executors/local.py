@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 
 from lrscope.errors import MissingExtra, WorkFailed
 from lrscope.numbers import format_number
@@ -55,13 +56,27 @@ class LocalExecutor(Executor):
                     pending[self._submit(job)] = (job, tries + 1)
 
     def _submit(self, job: Job) -> Future[list[TrialResult]]:
-        future: Future[list[TrialResult]] = self._pool.schedule(train_job, args=[self.source, self.engine, job])
+        with _ctrl_c_ignored():  # the first job starts the workers
+            future: Future[list[TrialResult]] = self._pool.schedule(train_job, args=[self.source, self.engine, job])
         return future
 
     def close(self) -> None:
         """End the workers, also in the middle of a job."""
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """What is started meanwhile ignores Ctrl-C from its first instruction on, as the workers do once they are up."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may say so
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _start_worker() -> None:
