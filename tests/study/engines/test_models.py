@@ -323,7 +323,7 @@ LOOPED: dict[str, tuple[Callable[[], Task], str]] = {
     "a changed gradient": (lambda: task(hooked), "gradients come out otherwise"),
     "a list": (lambda: task(Remembering), "gradients come out otherwise"),
     "an embedding that is kept short": (
-        lambda: task(lambda: Words(nn.Identity(), nn.Embedding(20, 8, max_norm=0.5)), WORDS), "optimizer SGD",
+        lambda: task(lambda: Words(nn.Identity(), nn.Embedding(20, 8, max_norm=0.5)), WORDS), "changes its weights",
     ),
     "sparse gradients": (
         lambda: task(lambda: Words(nn.Identity(), nn.Embedding(20, 8, sparse=True)), WORDS), "cannot be vectorised",

@@ -174,6 +174,8 @@ def _check_first(programs: Programs, member: _Member) -> None:
         if not (gradient - own).norm() <= tolerance * (own.norm() + 0.1 * size):
             raise NotStackable("its gradients come out otherwise when trials are stacked")
     training = Training.begin(bench, trial)
+    if not all(map(torch.equal, model.parameters(), training.model.parameters())):
+        raise NotStackable("its model changes its weights by itself")
     with bench.training_rng(trial.seed):
         losses = torch.stack([training.update(bench.train.batch(order[step])) for step in range(UPDATES)])
     if not torch.allclose(member.losses.double(), losses.double(), rtol=tolerance, atol=ROUNDING):
