@@ -5,7 +5,7 @@
 A table has one row a run: batch_size, lr, seed, train_loss, val_loss, initial_train_loss, initial_val_loss, seconds.
 A diverged run has an infinite loss. Run again, it goes on where it was. With three seeds the lowest mean may be the
 luckiest: where a mean near it is uncertain by more than half a per cent of what training gains, the rates that lose
-less than 30 % get nine more seeds.
+less than 30 % (three at least) get nine more seeds.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ FIELDS = (
 SEEDS, MOST_SEEDS = 3, 12
 UNCERTAIN = 0.005  # of the gain: a standard error of the means near the best one that asks for more seeds
 NEAR, WORTH = 0.1, 0.3  # regrets: near the best; worth more seeds
+FEWEST = 3  # rates that are compared, and get more seeds, however much they lose: the one best may be the luckiest
 
 
 def half_octaves(low: float, high: float) -> list[float]:
@@ -107,11 +108,13 @@ def uncertain_rows(table: dict[str, np.ndarray]) -> list[tuple[int, float, int]]
             losses = np.empty((len(lr), SEEDS))
             losses[at, table["seed"][first].astype(int)] = np.minimum(table[metric][first], initial)  # also inf
             regret = (losses.mean(1) - losses.mean(1).min()) / (initial - losses.mean(1).min())
-            near = losses[regret < NEAR]
-            spread = (near - near.mean(0)).std(1, ddof=1)  # what a seed adds to all rates decides nothing
+            ranked = np.argsort(regret)
+            near, worth = (ranked[: max(FEWEST, int(np.sum(regret < limit)))] for limit in (NEAR, WORTH))
+            # What a seed adds to all rates decides nothing.
+            spread = (losses[near] - losses[near].mean(0)).std(1, ddof=1)
             if np.sqrt(np.mean(spread**2) / SEEDS) > UNCERTAIN * (initial - losses.mean(1).min()):
-                worth = 2.0 ** (np.round(2 * np.log2(lr[regret < WORTH])) / 2)
-                rows |= dict.fromkeys((int(size), float(x), s) for s in range(SEEDS, MOST_SEEDS) for x in worth)
+                rates = 2.0 ** (np.round(2 * np.log2(np.sort(lr[worth]))) / 2)
+                rows |= dict.fromkeys((int(size), float(x), s) for s in range(SEEDS, MOST_SEEDS) for x in rates)
     return list(rows)
 
 
