@@ -208,3 +208,8 @@ def test_what_a_seed_adds_everywhere_is_taken_out():
 def test_bad_input_is_named(lr, loss, says):
     with pytest.raises(InvalidInput, match=says):
         fit_u_curve(lr, loss)
+
+
+def test_losses_too_large_to_square_count_as_diverged() -> None:
+    rates = [0.001 * 2**k for k in range(8)]
+    assert fit_u_curve(rates, [1e300 * (2 + k) for k in range(8)]).status == "all_diverged"

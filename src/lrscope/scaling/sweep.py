@@ -12,6 +12,7 @@ from lrscope.errors import InvalidInput
 from lrscope.scaling.posterior import Floats
 
 ASCENT = 0.5  # a loss this share of the best gain above the initial loss counts as diverged
+LARGEST = 1e30  # a loss beyond this, or NaN, counts as diverged
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,6 +82,7 @@ def _checked(lr: ArrayLike, loss: ArrayLike) -> tuple[Floats, Floats]:
         raise InvalidInput(
             f"A sweep needs one loss per learning rate, and at least one. Got {rates.size} rates, {losses.size} losses."
         )
+    losses = np.where(np.abs(losses) < LARGEST, losses, np.inf)
     bad = rates[~(np.isfinite(rates) & (rates > 0))]
     if bad.size:
         raise InvalidInput(f"A learning rate must be positive and finite. Got {bad[0]:g}.")

@@ -22,7 +22,7 @@ from lrscope.study.space import Cell, Observation, SearchSpace
 from lrscope.study.trial import Trial, TrialResult
 
 FITTED_POINTS = 61
-BEYOND = 4.0  # how far beyond the rates tried a fitted curve is drawn, as a factor
+BEYOND = 2.0  # how far beyond the rates tried a fitted curve is drawn, as a factor
 AROUND = 32.0  # and how far from the optimum: further away the fit is not asked to follow the points
 
 
@@ -141,7 +141,7 @@ def _read_fit(fitted: UCurve, space: SearchSpace) -> _Found:
 
 
 def _drawn(fitted: UCurve, optimum: float, space: SearchSpace) -> tuple[FittedPoint, ...]:
-    """The fitted curve around the optimum, two octaves beyond the rates tried on either side, but not up a cliff."""
+    """The fitted curve around the optimum, an octave beyond the rates tried on either side, but not up a cliff."""
     if len(fitted.lr) < 2:
         return ()
     above = [lr for lr in fitted.diverged_lr if lr > fitted.lr[np.argmin(fitted.loss)]]

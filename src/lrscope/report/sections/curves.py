@@ -45,7 +45,11 @@ def add_training_curves(page: Page, result: StudyResult) -> None:
         answer="Low rates crawl, good ones fall fast and far, too high ones bounce or leave.",
     )
     section.chart(
-        training_curves(groups, "batch size", _name(choice.batch_size, choice.schedule, several) if choice else None),
+        training_curves(
+            groups,
+            "batch size, schedule" if several else "batch size",
+            _name(choice.batch_size, choice.schedule, several) if choice else None,
+        ),
         caption=f"Training loss of each learning rate, one seed each. {thinned(SMOOTHING_SHARE)} {ZOOM}",
     )
 
