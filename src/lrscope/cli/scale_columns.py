@@ -68,7 +68,7 @@ def find_roles(
 ) -> Roles:
     """The roles of a table's columns; what is named must be there.
 
-    Raises InvalidInput where a named column is missing.
+    Raises InvalidInput where a named column is missing, or named twice.
     """
     for option, name in (("--lr-column", lr), ("--batch-column", batch), ("--loss-column", loss)):
         if name is not None and name not in columns:
@@ -93,9 +93,14 @@ def find_roles(
                 loss, score = None, loss
     elif normalized(loss) in SCORE and not maximize:
         loss, score = None, loss
+    lr = lr or first(LR) or ending("_lr", "learning_rate")
+    batch = batch or first(BATCH) or ending("batch_size")
+    used = [name for name in (lr, batch, loss or score) if name is not None]
+    if len(set(used)) < len(used):
+        raise InvalidInput(f"Rates, batch sizes and losses of {place} must be columns of their own. Got {used}.")
     return Roles(
-        lr=lr or first(LR) or ending("_lr", "learning_rate"),
-        batch=batch or first(BATCH) or ending("batch_size"),
+        lr=lr,
+        batch=batch,
         loss=loss or score,
         maximize=maximize or score is not None,
         seed=first(SEED),

@@ -121,7 +121,7 @@ def _from_parquet(path: Path) -> Columns:
     try:
         table = pyarrow.parquet.read_table(path)
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"'{path}' cannot be read as Parquet: {error}.") from error
+        raise InvalidInput(f"'{path}' cannot be read as Parquet: {str(error).rstrip('.')}.") from error
     return {name: [_cell(value) for value in values] for name, values in table.to_pydict().items()}
 
 

@@ -23,7 +23,8 @@ h1 { font-size:clamp(26px,4vw,38px); line-height:1.15; letter-spacing:-.02em; ma
   background:var(--card); color:var(--soft); font-size:18px; line-height:1; cursor:pointer; }
 nav { display:flex; flex-wrap:wrap; gap:6px 8px; padding-top:12px; }
 nav a { font-size:13.5px; color:var(--soft); text-decoration:none; padding:3px 11px; border:1px solid var(--line);
-  border-radius:99px; background:var(--card); }
+  border-radius:99px; background:var(--card);
+  max-width:26em; overflow:hidden; text-overflow:ellipsis; white-space:nowrap; }
 nav a:hover { color:var(--accent); border-color:var(--accent); }
 section { background:var(--card); border:1px solid var(--line); border-radius:14px; box-shadow:var(--shadow);
   padding:28px 32px; margin:22px 0; scroll-margin-top:12px; }

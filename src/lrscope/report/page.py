@@ -32,6 +32,7 @@ POLICY = (
 )
 VEGA_GLOBALS = "window.vegaEmbed = vegaEmbed;"
 MANY_POINTS = 4000
+MOST_LINKS = 16
 """From so many values in a chart on, it is drawn on a canvas instead of as SVG elements."""
 
 
@@ -171,10 +172,14 @@ class Page:
         return f"<header><h1>{escape(self.title)}</h1>{lead}{button}</header>\n"
 
     def _contents(self) -> str:
-        named = [(index, section.headline) for index, section in enumerate(self.sections) if section.headline]
+        """Links to the sections; of very many to those that are open, as the others can be seen at a glance."""
+        named = [(index, section) for index, section in enumerate(self.sections) if section.headline]
+        if len(named) > MOST_LINKS:
+            named = [(index, section) for index, section in named if not section.collapsed]
         if len(named) < 4:
             return ""
-        return "<nav>" + "".join(f'<a href="#s{index}">{escape(name)}</a>' for index, name in named) + "</nav>\n"
+        links = (f'<a href="#s{index}">{escape(section.headline)}</a>' for index, section in named)
+        return f"<nav>{''.join(links)}</nav>\n"
 
     def _section_html(self, index: int, section: Section, charts: list[dict[str, Any]]) -> str:
         body = "\n".join(section._parts)

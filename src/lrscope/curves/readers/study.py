@@ -13,8 +13,9 @@ from lrscope.curves.readers import sqlite
 from lrscope.curves.readers.record import Facts, FloatArray, NotThisFormat, Reader, Record, Series
 
 _KEY = ("batch_size", "peak_lr", "schedule", "seed", "total_steps", "stop_at")
+_TOTAL, _STOP = 5, 6  # the places of the last two in a row, which begins with the trial's number
 _WHOLE_NUMBERS = {"probe_step", "eval_step"}
-_LABELS = {"batch_size": "batch_size={}", "peak_lr": "lr={:.6g}", "schedule": "{}", "seed": "seed={}"}
+_LABELS = {"batch_size": "batch_size={}", "peak_lr": "lr={:.4g}", "schedule": "{}", "seed": "seed={}"}
 
 
 def read_study(paths: Sequence[Path]) -> list[Record]:
@@ -28,6 +29,8 @@ def read_study(paths: Sequence[Path]) -> list[Record]:
                 chunks.setdefault(trial, {}).setdefault(series, []).append((start, data))
     records = []
     varying = [name for k, name in enumerate(_KEY, start=1) if len({row[k] for row in trials}) > 1]
+    if all(row[_TOTAL] == row[_STOP] for row in trials):
+        varying = [name for name in varying if name != "stop_at"]
     for number, *key, initial_val_loss in trials:
         values = dict(zip(_KEY, key, strict=True))
         arrays = {name: _array(name, parts) for name, parts in chunks.get(number, {}).items()}
