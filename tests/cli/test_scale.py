@@ -317,6 +317,7 @@ def test_runs_that_are_missing_did_not_diverge(scale, tmp_path):
         ("lr,loss\nhigh,2\n", (), "positive learning rates. Got 'high' in run 1"),
         ("lr,loss,batch_size\n0.1,2,0\n", (), "positive batch sizes. Got 0.0 in run 1"),
         ("lr,loss\n0.1,2\n", ("--lr-column", "rate"), "no column 'rate' .--lr-column"),
+        ("lr,loss\n0.1,2\n", ("--loss-column", "lr"), "must be columns of their own"),
         ("lr,loss\n0.1,2\n", ("--by", "size"), "no column 'size' .--by"),
         ("lr,loss\n0.1,2\n", ("--predict", "many"), "--predict must be positive batch sizes"),
         ("lr,loss\n0.1,2\n", ("--predict", "-4"), "--predict must be positive batch sizes"),

@@ -100,6 +100,9 @@ def test_contents_are_listed_from_four_sections_on() -> None:
     assert "<nav>" not in page.html()
     page.section("four <4>")
     assert '<a href="#s3">four &lt;4&gt;</a>' in page.html()
+    for index in range(20):
+        page.section(f"run {index}", collapsed=True)
+    assert page.html().count('<a href="#s') == 4
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -36,12 +36,16 @@ def export(
     chart: Callable[[], TopLevelChart],
     columns: Sequence[tuple[str, ArrayLike]],
     document: dict[str, Any],
+    subtitle: str = "",
+    table: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Write one result to `path` in the form that its suffix names.
 
     Arguments:
         chart: makes the picture; only called where one is wanted. columns: the table, names and values of one length.
         document: what --json prints.
+        subtitle, table (heads and rows), remarks: what a page shows besides the picture.
     """
     suffix = path.suffix.lower()
     try:
@@ -49,10 +53,19 @@ def export(
             path.write_text(_csv(columns), encoding="utf-8")
         elif suffix == ".json":
             path.write_text(json.dumps(to_plain(document), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        elif suffix == ".html":
+            from lrscope.report.page import Page
+
+            page = Page(title, subtitle=subtitle)
+            section = page.section("").chart(chart())
+            if table is not None:
+                section.table(*table)
+            section.bullets(remarks)
+            page.write(path)
         else:
             from lrscope.report.save import save_chart
 
-            save_chart(chart(), path, title=title)
+            save_chart(chart(), path)
     except OSError as error:
         raise InvalidInput(f"Cannot write '{path}': {error.strerror}.") from error
 

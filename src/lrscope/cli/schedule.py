@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lrscope.cli.output import print_json, stdout
 from lrscope.errors import InvalidInput
+from lrscope.numbers import format_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +74,9 @@ def schedule(
             chart=lambda: picture(text, steps, shares, peak_lr),
             columns=columns,
             document=document,
+            subtitle=f"The learning rate over {total_steps:,} updates.",
+            table=summary(document),
+            remarks=remarks(document),
         )
     if as_json:
         print_json(document)
@@ -152,22 +156,40 @@ def findings(item: Schedule, total_steps: int) -> list[dict[str, Any]]:
     return [dataclasses.asdict(found) for found in check_schedule(item, total_steps)]
 
 
+def summary(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows: each schedule's rates, and its place by the convex bound where there are several."""
+    heads = ["schedule", "first", "highest", "last", "mean share"]
+    keys = ("first_lr", "highest_lr", "last_lr", "mean_share")
+    rows = [[entry["text"], *(format_number(float(entry[key])) for key in keys)] for entry in document["schedules"]]
+    places = {place["text"]: place for place in document["ranking"]}
+    if len(places) > 1:
+        heads += ["convex bound", "best peak rate"]
+        for row in rows:
+            place = places.get(row[0])
+            row += ["–"] * 2 if place is None else [f"×{place[k]:.3g}" for k in ("relative_bound", "relative_peak_lr")]
+    return heads, rows
+
+
+def remarks(document: dict[str, Any]) -> list[str]:
+    """What the checks find, with the schedule that it is of."""
+    return [f"{entry['text']}: {found['message']}" for entry in document["schedules"] for found in entry["findings"]]
+
+
 def show(document: dict[str, Any], rates: list[NDArray[np.float64]]) -> None:
     """Print the picture, the rates and the findings."""
     from lrscope.cli.braille import COLORS, braille_plot
 
     stdout.print(braille_plot(rates, width=max(20, min(96, stdout.width - 12))), end="")
     table = Table(box=None)
-    for name in ("schedule", "first", "highest", "last", "mean share"):
+    heads, rows = summary(document)
+    for name in heads[:5]:
         table.add_column(name, justify="left" if name == "schedule" else "right", overflow="fold")
-    for index, entry in enumerate(document["schedules"]):
-        title = Text("━ ", style=COLORS[index % len(COLORS)]).append(entry["text"], style="default")
-        numbers = [f"{entry[key]:.4g}" for key in ("first_lr", "highest_lr", "last_lr", "mean_share")]
-        table.add_row(title, *numbers)
+    for index, (name, *numbers) in enumerate(rows):
+        title = Text("━ ", style=COLORS[index % len(COLORS)]).append(name, style="default")
+        table.add_row(title, *numbers[:4])
     stdout.print(table)
-    for entry in document["schedules"]:
-        for found in entry["findings"]:
-            stdout.print(Text(f"! {entry['text']}: {found['message']}", style="yellow"))
+    for remark in remarks(document):
+        stdout.print(Text(f"! {remark}", style="yellow"))
     if len(document["ranking"]) > 1:
         ranks = Table("by the convex bound", "bound", "best peak rate", box=None)
         for place in document["ranking"]:
