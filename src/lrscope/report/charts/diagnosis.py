@@ -12,7 +12,7 @@ from lrscope.curves.curve import Curve
 from lrscope.diagnosis.diagnose import Diagnosis
 from lrscope.diagnosis.features import most_time
 from lrscope.diagnosis.shape import make_shape
-from lrscope.report.theme import REGIME_COLORS, TopLevelChart, data, number_axis, update_axis
+from lrscope.report.theme import REGIME_COLORS, TopLevelChart, data, log_axis, update_axis
 
 POINTS = 120
 MARKS = {
@@ -46,8 +46,9 @@ def _loss_axis(curves: Sequence[Curve]) -> alt.Y:
     lowest, highest = float(np.min([m.min() for m in means])), float(np.max([m.max() for m in means]))
     top = min(highest, start + 0.3 * (start - lowest)) if start > lowest else highest
     if 0 < lowest < 0.04 * top:
-        scale = alt.Scale(type="log", domain=[lowest * 0.8, top * 1.1], clamp=True)
-        return alt.Y("loss:Q", title="training loss", scale=scale, axis=number_axis(tickCount=5))
+        domain = [lowest * 0.8, top * 1.1]
+        scale = alt.Scale(type="log", domain=domain, clamp=True)
+        return alt.Y("loss:Q", title="training loss", scale=scale, axis=log_axis(*domain))
     bottom = 0.0 if 0 <= lowest < 0.6 * top else lowest - 0.05 * (top - lowest)
     return alt.Y("loss:Q", title="training loss", scale=alt.Scale(domain=[bottom, top], clamp=True, nice=False))
 
@@ -153,10 +154,11 @@ def four_curves(curves: Sequence[Curve], verdicts: Sequence[Diagnosis]) -> TopLe
         rows.append({"run": name, "step": steps, "loss": mean})
         trends.append({"run": name, **_trend(curve)})
     scale = alt.Scale(domain=scale_names, range=[REGIME_COLORS[verdict.regime] for _, verdict in chosen])
+    legend = alt.Legend(orient="top", columns=1, labelLimit=600, symbolOpacity=1)
     encoding = (
         update_axis(),
         _loss_axis([curve for curve, _ in chosen]),
-        alt.Color("run:N", title="learning rate", scale=scale, sort=scale_names, legend=alt.Legend(symbolOpacity=1)),
+        alt.Color("run:N", title="learning rate", scale=scale, sort=scale_names, legend=legend),
     )
     pale, bold = (
         alt.Chart(data(each)).transform_flatten(["step", "loss"]).encode(*encoding) for each in (rows, trends)
