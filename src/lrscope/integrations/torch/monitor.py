@@ -26,10 +26,9 @@ from lrscope.curves.curve import Curve
 from lrscope.diagnosis.diagnose import Diagnosis, diagnose
 from lrscope.errors import InvalidInput, WorkFailed
 from lrscope.integrations.torch.monitor_record import Facts, MonitorRecord, ScalarWriter
-from lrscope.integrations.torch.rewind import DivergenceWatch, Rewinder, parameters
+from lrscope.integrations.torch.rewind import DivergenceWatch, Rewinder
 from lrscope.integrations.torch.stability import Sharpness, measure_sharpness
-from lrscope.integrations.torch.step_length import step_length, unclipped_slope
-from lrscope.integrations.torch.tensors import dot, norm, together
+from lrscope.integrations.torch.step_meter import StepMeter
 
 EVERY = 100
 EARLY = (4, 9, 19, 39, 69)
@@ -56,15 +55,6 @@ class MonitorCost:
     seconds: float
     seconds_per_step: float
     share: float
-
-
-@dataclass(eq=False)
-class _Measured:
-    """A measured step: its weights before the update, later its change; its gradients; what is known so far."""
-
-    weights: list[Tensor]
-    gradients: list[Tensor]
-    found: dict[str, float]
 
 
 class Monitor:
@@ -108,8 +98,7 @@ class Monitor:
         known: Facts = {key: value for key, value in facts.items() if value is not None}
         self._record = MonitorRecord(name, known, path, tensorboard)
         self._watch, self._rewinder = DivergenceWatch(), Rewinder(optimizer, model)
-        self._measured: _Measured | None = None
-        self._previous: list[Tensor] | None = None
+        self._meter = StepMeter(optimizer, self._rewinder.buffers_kept)
         self._warned, self._scale = False, 1.0
         self._rates: list[Any] = []  # as the scheduler has them, while an update is made at lower ones
         self._said, self._look_at = "", float(FIRST_LOOK)
@@ -135,14 +124,9 @@ class Monitor:
         start = time.perf_counter()
         self._started = self._started if self._started is not None else start
         value = _number(loss)
-        measured, self._measured = self._measured, None
-        found: dict[str, float] = {}
+        found = self._meter.found
         try:
-            if measured is not None:
-                found = measured.found
-                if again is not None and math.isfinite(value):
-                    found |= self._same_batch(measured, value, again)
-                self._previous = measured.gradients if measured.weights else None
+            self._meter.finish(value, again)
         finally:  # a step counts even where `again` fails
             self._record.add(value, self._lr(), found)
         if self._watch.diverging(self._record.losses):
@@ -160,26 +144,9 @@ class Monitor:
         self._lower_rates()
         step = self._record.count
         whole = step % self.every == self.every - 1 or step in EARLY
-        self._measured = None
-        if self._previous is not None or whole:
-            weights = [p.detach().clone() for p in parameters(self.optimizer)] if whole else []
-            self._measured = _Measured(weights, [], {})
-            closure = any(value is not None for value in (*args[1:], *kwargs.values()))  # the first is the optimizer
-            if not closure:  # which computes the gradients only within the step
-                self._look(self._measured)
+        closure = any(value is not None for value in (*args[1:], *kwargs.values()))  # the first is the optimizer
+        self._meter.before(whole=whole, closure=closure)
         self._seconds += time.perf_counter() - start
-
-    def _look(self, measured: _Measured) -> None:
-        """Take the gradients of the step."""
-        gradients = self._gradients()
-        previous, self._previous = self._previous, None
-        if previous is not None and _alike(previous, gradients):
-            measured.found["consecutive_cosine"] = _cosine(previous, gradients)
-        if measured.weights:
-            measured.found["grad_norm"] = float(norm(gradients))
-            measured.found["grad_norm_l1"] = float(together(torch._foreach_norm(gradients, 1)).sum())
-            gradients = [g.clone() for g in gradients]
-        measured.gradients = gradients
 
     def _lower_rates(self) -> None:
         """Put the lowered rates in place for one update; those of an update that failed are given back first."""
@@ -199,29 +166,8 @@ class Monitor:
         start = time.perf_counter()
         if self._rates:
             self._give_back_rates()
-        measured = self._measured
-        if measured is not None and not measured.gradients:
-            self._look(measured)
-        if measured is not None and measured.weights:
-            size = float(norm(measured.weights))
-            change = [p.detach() - w for p, w in zip(parameters(self.optimizer), measured.weights, strict=True)]
-            measured.found["update_ratio"] = float(norm(change)) / size if size > 0 else math.inf
-            measured.weights = change
+        self._meter.after()
         self._seconds += time.perf_counter() - start
-
-    def _same_batch(self, measured: _Measured, loss: float, again: Callable[[], Tensor]) -> dict[str, float]:
-        """α and the cosine of the gradients at both ends of the step, on the step's own batch."""
-        if not measured.weights:
-            return {}
-        change, first = measured.weights, measured.gradients
-        devices = {p.device.index for p in parameters(self.optimizer) if p.device.type == "cuda"}
-        with torch.random.fork_rng(devices), torch.enable_grad(), self._rewinder.buffers_kept():
-            after = again()
-            found = torch.autograd.grad(after, parameters(self.optimizer), allow_unused=True)
-        last = [g.to_dense() if g is not None else torch.zeros_like(c) for g, c in zip(found, change, strict=True)]
-        loss1, slope1 = float(after.detach()), float(dot(last, change))
-        slope0 = unclipped_slope(loss, loss1, float(dot(first, change)), slope1)
-        return {"alpha": step_length(loss, loss1, slope0, slope1), "gradient_cosine": _cosine(first, last)}
 
     # --- what it does ---
 
@@ -248,7 +194,7 @@ class Monitor:
             back = f"Went back to the state after {length} steps; the rate is now {self._lr():.3g}."
             self._record.tell(f"{what} {back}")
             self._record.undo(length)
-            self._previous = None
+            self._meter.forget()
         elif self.on_divergence == "warn":
             if not self._warned:
                 self._record.tell(what)
@@ -306,14 +252,6 @@ class Monitor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _gradients(self) -> list[Tensor]:
-        found = [
-            p.grad.detach().to_dense() if p.grad is not None else torch.zeros_like(p)
-            for p in parameters(self.optimizer)
-        ]
-        scale = getattr(self.optimizer, "grad_scale", None)  # a GradScaler leaves it to a fused optimizer to undo
-        return found if scale is None else [g / scale.to(g.device) for g in found]
-
     def _lr(self) -> float:
         return self._scale * max([float(group["lr"]) for group in self.optimizer.param_groups])
 
@@ -333,13 +271,3 @@ def _number(loss: Tensor | float) -> float:
             f"The 'loss' of Monitor.step must be one number, the mean of a batch. Got shape {tuple(loss.shape)}."
         )
     return float(loss.detach())
-
-
-def _alike(a: list[Tensor], b: list[Tensor]) -> bool:
-    """Whether two lists of gradients are of the same weights: some may have been frozen or added between."""
-    return [x.shape for x in a] == [x.shape for x in b]
-
-
-def _cosine(a: list[Tensor], b: list[Tensor]) -> float:
-    size = float(norm(a)) * float(norm(b))
-    return float(dot(a, b)) / size if size > 0 else math.nan
