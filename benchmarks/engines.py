@@ -59,16 +59,18 @@ class Case:
 
 
 def main(names: Sequence[str]) -> None:
-    """Measure all tasks, or those named, and write the tables."""
+    """Measure the engines on all tasks or those named, the plain loop on all, and write the tables."""
     time.perf_counter = time.process_time  # the engines' clock: what else the machine does is not counted
     cases, overheads, lines = [], [], []
     with one_thread():
+        for name, task in TASKS.items():
+            bench = Bench(load_file_task(task.reference))
+            if bench.task.loss is not None and hasattr(bench.train, "tensors"):
+                overheads += [measure_overhead(name, bench, size) for size in bench.task.batch_sizes[::2]]
         for name in names or TASKS:
             bench = Bench(load_file_task(TASKS[name].reference))
             for batch_size in bench.task.batch_sizes[::2]:
                 cases += measure_cases(name, bench, batch_size)
-                if bench.task.loss is not None and hasattr(bench.train, "tensors"):
-                    overheads.append(measure_overhead(name, bench, batch_size))
             lines = [*heading(), *speed_table(cases), "", *auto_summary(cases), "", *overhead_table(overheads), ""]
             RESULT.write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))
@@ -172,8 +174,9 @@ class Overhead:
 
 
 def measure_overhead(name: str, bench: Bench, batch_size: int) -> Overhead:
-    """The loop engine against the training loop that one would write by hand, on a full run (at most 800 updates)."""
-    updates = min(800, bench.task.total_steps(batch_size, bench.train_examples))
+    """The loop engine against the training loop that one would write by hand, on a full run or the start of one."""
+    affordable = max(24, round(RUN_SECONDS / loop_seconds(bench, batch_size)))
+    updates = min(affordable, bench.task.total_steps(batch_size, bench.train_examples))
     trial = Trial(batch_size=batch_size, peak_lr=1e-3, schedule=SCHEDULE, seed=0, total_steps=updates, stop_at=updates)
     engine = LoopEngine()
     times = in_turns({"bare": lambda: bare(bench, trial), "loop": lambda: seconds_of(engine.train(bench, [trial]))})
@@ -276,7 +279,8 @@ def regret(case: Case, long: bool) -> float:
 def overhead_table(overheads: Sequence[Overhead]) -> list[str]:
     """What the loop engine adds to an update."""
     lines = [
-        "The loop engine over the bare loop that one would write by hand (no DataLoader, one thread), whole runs:",
+        "The loop engine over the bare loop that one would write by hand (no DataLoader, one thread), on whole runs or "
+        f"{RUN_SECONDS} s of one:",
         "",
         "| task | batch size | updates | bare update, µs | loop engine: median [least, most] |",
         "|---|---|---|---|---|",

@@ -352,17 +352,27 @@ def test_what_cannot_be_stacked_says_so_in_one_line_and_is_looped(name: str) -> 
     assert np.array_equal(again.loss, calm.loss)
 
 
-def test_an_error_that_the_untrained_model_makes_too_is_the_tasks_own() -> None:
-    updates: list[int] = []
+def test_an_error_that_comes_at_any_rate_is_the_tasks_own() -> None:
+    class Fragile(torch.optim.SGD):
+        """Breaks at its second update, whatever the rate."""
 
-    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        if outputs.requires_grad and len(updates) > 5:
-            raise ValueError("my own words")
-        updates.append(int(outputs.requires_grad))
+        def step(self, closure: Any = None) -> Any:
+            if "broken" in self.state:
+                raise ValueError("my own words")
+            self.state["broken"] = True
+            return super().step(closure)
+
+    def forgetful(parameters: Any, lr: float) -> torch.optim.Optimizer:
+        return Fragile(parameters, lr)
+
+    def strict(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if float(outputs.detach().abs().max()) > 50:
+            raise TypeError("my own words")
         return F.cross_entropy(outputs, targets)
 
-    with pytest.raises(ValueError, match="my own words"):
-        LoopEngine().train(Bench(task(partial(mlp, nn.ReLU), loss=loss)), trials((0.001,)))
+    for options, error in (({"optimizer": forgetful}, ValueError), ({"loss": strict}, TypeError)):
+        with pytest.raises(error, match="my own words"):
+            LoopEngine().train(Bench(task(partial(mlp, nn.ReLU), **options)), trials((1e4,)))
 
 
 def test_an_evaluation_that_the_trained_weights_make_impossible_is_one_of_a_diverged_trial() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,9 @@ from lrscope.study.data import Batch
 from lrscope.study.engines.base import Engine
 from lrscope.study.engines.record import Record, is_of_the_weights, vector
 from lrscope.study.trial import Trial, TrialResult
+
+STILL = 1e-12
+"""A rate that leaves the weights about where they began."""
 
 
 class LoopEngine(Engine):
@@ -50,7 +54,7 @@ def train_trial(bench: Bench, trial: Trial) -> TrialResult:
             try:
                 record.loss[step] = training.update(batch, step, record if record.is_probe(step) else None)
             except Exception as error:
-                if not is_of_the_weights(error, partial(Training.begin(bench, trial).update, batch)):
+                if not is_of_the_weights(error, partial(_stand_still, bench, trial, step + 1)):
                     raise
                 record.loss[step] = math.nan
                 record.has_diverged(step)
@@ -61,6 +65,15 @@ def train_trial(bench: Bench, trial: Trial) -> TrialResult:
                 record.evaluate(bench, model, step)
         record.seconds = time.perf_counter() - started - record.eval_seconds
     return record.finish(bench, model, trial.peak_lr * shares)
+
+
+def _stand_still(bench: Bench, trial: Trial, updates: int) -> None:
+    """Make the first updates of a trial at a rate that hardly moves the weights."""
+    training = Training.begin(bench, replace(trial, peak_lr=STILL))
+    order = BatchOrder(bench.train_examples, trial.batch_size, trial.seed, bench.device)
+    with bench.training_rng(trial.seed):
+        for step in range(updates):
+            training.update(bench.train.batch(order[step]))
 
 
 class Training:

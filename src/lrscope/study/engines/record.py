@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from lrscope.errors import LrscopeError
 from lrscope.study.bench import Bench
 from lrscope.study.data import Examples
 from lrscope.study.trial import Trial, TrialResult
@@ -146,7 +147,8 @@ def is_of_the_weights(error: Exception, again: Callable[[], object]) -> bool:
 
     Many a loss refuses a probability that is NaN, or a spread of zero: a sign of a learning rate that is too high.
     """
-    if isinstance(error, (MemoryError, OSError, torch.OutOfMemoryError)):
+    numeric = isinstance(error, (ArithmeticError, ValueError, RuntimeError, LrscopeError))
+    if not numeric or isinstance(error, torch.OutOfMemoryError):
         return False
     try:
         again()
