@@ -69,6 +69,8 @@ def test_the_store_gives_the_plan_back(plan: Plan) -> None:
         ({"lr": (float("nan"), 1.0)}, "Got nan:1"),
         ({"metric": "accuracy"}, "--metric must be val_loss or train_loss. Got 'accuracy'"),
         ({"seeds": 0}, "--seeds must lie between 1 and 1000. Got 0"),
+        ({"schedules": []}, "The schedules of a study must be a list of at least one text. Got .."),
+        ({"schedules": "cosine"}, "The schedules of a study must be a list of at least one text. Got 'cosine'"),
         ({"seed": -1}, "--seed must lie between 0 and "),
         ({"search": "random"}, "--search must be one of adaptive, grid. Got 'random'"),
         ({"tolerance": 0.0}, "--tolerance must lie between 0 and 1. Got 0"),

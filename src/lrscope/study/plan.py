@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,25 +108,11 @@ def make_plan(
     task = bench.task
     sizes = task.batch_sizes if batch_sizes is None else check_batch_sizes(batch_sizes, "the option --batch-sizes")
     total_steps = {size: task.total_steps(size, bench.train_examples) for size in sizes}
-    for schedule in schedules:
-        for steps in total_steps.values():
-            parse_schedule(schedule, total_steps=steps)
+    _check_schedules(schedules, total_steps.values())
     low, high = (1e-6, 10.0) if lr is None else lr
     if not (0 < low <= high and math.isfinite(high)):
         raise InvalidInput(f"--lr must be LOW:HIGH with 0 < LOW <= HIGH. Got {low:g}:{high:g}.")
-    if metric is None:
-        metric = "train_loss" if bench.validation is None else "val_loss"
-    if metric not in METRICS or (metric == "val_loss" and bench.validation is None):
-        accepted = "train_loss, as the task has no validation data" if metric == "val_loss" else " or ".join(METRICS)
-        raise InvalidInput(f"--metric must be {accepted}. Got {metric!r}.")
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise InvalidInput(f"--seeds must lie between 1 and {MOST_SEEDS}. Got {seeds}.")
-    if not 0 <= seed <= HIGHEST_SEED:
-        raise InvalidInput(f"--seed must lie between 0 and {HIGHEST_SEED}. Got {seed}.")
-    if search not in SEARCHES:
-        raise InvalidInput(f"--search must be one of {', '.join(SEARCHES)}. Got {search!r}.")
-    if not 0 < tolerance < 1:
-        raise InvalidInput(f"--tolerance must lie between 0 and 1. Got {tolerance:g}.")
+    _check_thoroughness(seeds, seed, search, tolerance)
     space = SearchSpace(
         cells=make_cells(sizes, list(dict.fromkeys(schedules))),
         total_steps=total_steps,
@@ -141,11 +127,40 @@ def make_plan(
         task=task.name,
         optimizer=task.optimizer_name,
         train_examples=bench.train_examples,
-        metric=metric,
+        metric=_metric(metric, validated=bench.validation is not None),
         space=space,
         defaults=defaults,
         fingerprint=fingerprint(bench, source),
     )
+
+
+def _check_schedules(schedules: Sequence[str], total_steps: Collection[int]) -> None:
+    if isinstance(schedules, str) or not schedules:
+        raise InvalidInput(f"The schedules of a study must be a list of at least one text. Got {schedules!r}.")
+    for schedule in schedules:
+        for steps in total_steps:
+            parse_schedule(schedule, total_steps=steps)
+
+
+def _metric(metric: str | None, *, validated: bool) -> str:
+    """What is compared: the validation loss where there is validation data, unless told otherwise."""
+    if metric is None:
+        return "val_loss" if validated else "train_loss"
+    if metric not in METRICS or (metric == "val_loss" and not validated):
+        accepted = "train_loss, as the task has no validation data" if metric == "val_loss" else " or ".join(METRICS)
+        raise InvalidInput(f"--metric must be {accepted}. Got {metric!r}.")
+    return metric
+
+
+def _check_thoroughness(seeds: int, seed: int, search: str, tolerance: float) -> None:
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise InvalidInput(f"--seeds must lie between 1 and {MOST_SEEDS}. Got {seeds}.")
+    if not 0 <= seed <= HIGHEST_SEED:
+        raise InvalidInput(f"--seed must lie between 0 and {HIGHEST_SEED}. Got {seed}.")
+    if search not in SEARCHES:
+        raise InvalidInput(f"--search must be one of {', '.join(SEARCHES)}. Got {search!r}.")
+    if not 0 < tolerance < 1:
+        raise InvalidInput(f"--tolerance must lie between 0 and 1. Got {tolerance:g}.")
 
 
 def check_same(stored: dict[str, Any], asked: dict[str, Any], folder: Path) -> None:

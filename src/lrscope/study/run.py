@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
@@ -110,12 +110,9 @@ def run_study(
         facts = store.facts()
         check_same(facts, plan.to_facts(), folder)
         workers = 1 if executor == "serial" else workers or default_workers(bench.device)
-        if "engine" in facts:
-            choice = EngineChoice.from_fact(facts["engine"])
-            if not choice.serves(engine):
-                check_same({"engine": str(choice)}, {"engine": engine}, folder)
-        else:
-            choice = choose_engine(bench, engine, expected_loads(_rounds_to_come(plan), workers))
+        choice = _engine(facts, folder, engine) or choose_engine(
+            bench, engine, expected_loads(_rounds_to_come(plan), workers)
+        )
         for name, value in {**plan.to_facts(), "engine": choice.to_fact()}.items():
             store.put_fact(name, value)
         on_gpu = bench.device.type == "cuda"
@@ -126,6 +123,16 @@ def run_study(
             noise = initial_noise(bench, seed)
             store.put_fact("gradient_noise", None if noise is None else noise.to_json())
         return _result(plan, store)
+
+
+def _engine(facts: dict[str, Any], folder: Path, asked: str) -> EngineChoice | None:
+    """The engine that the study began with, which it keeps; None for a new one."""
+    if "engine" not in facts:
+        return None
+    choice = EngineChoice.from_fact(facts["engine"])
+    if not choice.serves(asked):
+        check_same({"engine": str(choice)}, {"engine": asked}, folder)
+    return choice
 
 
 def load_study(folder: str | Path) -> StudyResult:
