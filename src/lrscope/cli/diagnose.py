@@ -21,9 +21,11 @@ VERDICTS = ("very_high", "high", "good", "low", "inconclusive")
 STYLES = {"very_high": "bold red", "high": "dark_orange", "good": "green", "low": "blue", "inconclusive": "dim"}
 PICTURES = (".html", ".png", ".svg")
 
+LOGS = "Logs or folders of logs: TensorBoard, W&B, MLflow, Optuna, CSV, JSON, text as scripts print it, a study."
+
 
 def diagnose(
-    path: Annotated[list[Path], typer.Argument(help="Logs, or folders of logs, of any format.", metavar="PATH...")],
+    path: Annotated[list[Path], typer.Argument(help=LOGS, metavar="PATH...")],
     compare: Annotated[bool, typer.Option("--compare", help="Read runs that differ by rate together.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the page FILE.html; .png and .svg give the picture.")] = None,

@@ -31,18 +31,18 @@ from lrscope.errors import LrscopeError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-app.command("report")(report)
 app.command("study")(study)
 app.command("find")(find)
 app.command("tasks")(tasks)
+app.command("report")(report)
+app.command("diagnose")(diagnose)
+app.command("watch")(watch)
 app.command("scale")(scale)
 app.command("noise")(noise)
 app.command("schedule")(schedule)
-app.command("refine")(refine)
 app.command("transfer")(transfer)
+app.command("refine")(refine)
 app.command("forecast")(forecast)
-app.command("diagnose")(diagnose)
-app.command("watch")(watch)
 
 
 def _show_version(wanted: bool) -> None:
