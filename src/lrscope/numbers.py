@@ -33,6 +33,15 @@ def format_number(value: float | None, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def format_size(value: float | None) -> str:
+    """A batch size to the last example, thousands separated; a dash where there is none.
+
+    >>> format_size(1048576.0), format_size(64), format_size(1.5), format_size(None)
+    ('1,048,576', '64', '1.5', '–')
+    """
+    return format_number(int(value) if value is not None and float(value).is_integer() else value)
+
+
 def format_lr(value: float | None, digits: int = 2) -> str:
     """A learning rate: two significant digits, a power of ten where zeros would have to be counted.
 

@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 
 from lrscope.cli.output import print_json, stderr, stdout
 from lrscope.errors import InvalidInput
+from lrscope.numbers import format_number, format_size
 
 if TYPE_CHECKING:
     from lrscope.estimate import Estimate
@@ -160,19 +161,20 @@ def _json(estimate: Estimate | None) -> dict[str, float | None] | None:
 
 def show(scaling: Scaling, notes: Sequence[str]) -> None:
     """The answer for the terminal: per group the curves in one line each, the laws, the predictions, the next run."""
+    from lrscope.report.extract.sweep import group_title
+
     for note in notes:
         stdout.print(note, style="dim", markup=False, highlight=False)
     for index, group in enumerate(scaling.groups):
         if group.group:
-            title = ", ".join(f"{name} {_number(value)}" for name, value in group.group.items())
-            stdout.print(f"\n[bold]{escape(title)}[/]", highlight=False)
+            stdout.print(f"\n[bold]{escape(group_title(group.group))}[/]", highlight=False)
         if group.steps_law is not None:
             _show_steps(group.steps_law)
         if group.curves:
             stdout.print(_curves_table(scaling, group))
             for curve in group.curves:
                 if curve.u_curve.status != "found":
-                    where = "" if curve.batch_size is None else f"Batch size {curve.batch_size:g}: "
+                    where = "" if curve.batch_size is None else f"Batch size {format_size(curve.batch_size)}: "
                     stdout.print(f"{where}{curve.u_curve.advice}", markup=False, highlight=False)
         if index < MOST_GROUPS:
             _show_laws(group)
@@ -185,7 +187,7 @@ def show(scaling: Scaling, notes: Sequence[str]) -> None:
 def _curves_table(scaling: Scaling, group: GroupScaling) -> RichTable:
     from lrscope.report.sparkline import sparkline
 
-    table = RichTable(box=None)
+    table = RichTable(box=None, pad_edge=False, collapse_padding=True)
     for name in ("batch size", "low … high", "optimal lr", "80 % interval", scaling.metric, "runs", "status"):
         table.add_column(escape(name), no_wrap=True)
     for curve in group.curves:
@@ -194,9 +196,9 @@ def _curves_table(scaling: Scaling, group: GroupScaling) -> RichTable:
         rates = [*found.lr, *found.diverged_lr]
         losses = [*found.loss, *[math.inf] * len(found.diverged_lr)]
         table.add_row(
-            "–" if curve.batch_size is None else f"{curve.batch_size:g}",
+            format_size(curve.batch_size),
             sparkline(rates, losses, initial_loss=found.initial_loss, width=min(24, len(rates))),
-            "–" if found.optimal_lr is None else f"{found.optimal_lr.value:.3g}",
+            "–" if found.optimal_lr is None else format_number(found.optimal_lr.value),
             "–" if found.optimal_lr is None else _interval(found.optimal_lr),
             "–" if best is None else f"{best.value:.4g}",
             str(curve.runs),
@@ -210,13 +212,14 @@ def _show_laws(group: GroupScaling) -> None:
     if ranked:
         stdout.print(f"Laws: {', '.join(ranked)}.", markup=False, highlight=False)
     for size, lr in group.predictions:
-        stdout.print(f"At batch size {size:g}: {lr.value:.3g} ({_interval(lr)}).", markup=False, highlight=False)
+        rate = f"{format_number(lr.value)} ({_interval(lr)})"
+        stdout.print(f"At batch size {format_size(size)}: {rate}.", markup=False, highlight=False)
     for note in group.notes:
         stdout.print(note, markup=False, highlight=False)
     if group.next_run is not None:
         run = group.next_run
-        where = "" if run.batch_size is None else f" at batch size {run.batch_size:g}"
-        stdout.print(f"Run next: {run.lr:.3g}{where}. {run.why}", markup=False, highlight=False)
+        where = "" if run.batch_size is None else f" at batch size {format_size(run.batch_size)}"
+        stdout.print(f"Run next: {format_number(run.lr)}{where}. {run.why}", markup=False, highlight=False)
 
 
 def _show_steps(law: StepsLaw) -> None:
@@ -233,8 +236,4 @@ def _show_steps(law: StepsLaw) -> None:
 
 
 def _interval(estimate: Estimate) -> str:
-    return " … ".join("?" if end is None else f"{end:.3g}" for end in (estimate.low, estimate.high))
-
-
-def _number(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.6g}"
+    return " … ".join("?" if end is None else format_number(end) for end in (estimate.low, estimate.high))

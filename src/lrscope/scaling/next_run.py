@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lrscope.estimate import HALF_WIDTH
-from lrscope.numbers import format_interval, format_number
+from lrscope.numbers import format_interval, format_number, format_size
 from lrscope.scaling.batch_law import BatchLaw, predict_many
 from lrscope.scaling.u_curve import UCurve
 
@@ -58,7 +58,7 @@ def advise_next_run(curves: Sequence[tuple[float | None, UCurve]], laws: Sequenc
         first = int(np.argmax(weights))
         other = int(np.argmax(weights * np.abs(medians[:, at] - medians[first, at])))
         one, two = (f"{laws[k].name} says {format_number(2.0 ** medians[k, at])}" for k in (first, other))
-        why = f"At batch size {format_number(candidates[at])} {one} and {two}: a run between them tells them apart."
+        why = f"At batch size {format_size(candidates[at])} {one} and {two}: a run between them tells them apart."
         return NextRun(batch_size=float(candidates[at]), lr=estimates[at].value, why=why)
     widths = [math.log2((estimate.high or estimate.value) / (estimate.low or estimate.value)) for estimate in estimates]
     at = int(np.argmax(widths))
@@ -66,7 +66,7 @@ def advise_next_run(curves: Sequence[tuple[float | None, UCurve]], laws: Sequenc
         return None
     estimate = estimates[at]
     why = (
-        f"The laws agree on about {format_number(estimate.value)} at batch size {format_number(candidates[at])}, but "
+        f"The laws agree on about {format_number(estimate.value)} at batch size {format_size(candidates[at])}, but "
         f"only to within {format_interval(estimate)}: this run would show whether the growth goes on."
     )
     return NextRun(batch_size=float(candidates[at]), lr=estimate.value, why=why)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lrscope.errors import InvalidInput
 from lrscope.estimate import Estimate
+from lrscope.numbers import format_size
 from lrscope.scaling.batch_law import BatchLaw, fit_batch_law, fit_group_laws, predict_many
 from lrscope.scaling.next_run import NextRun, advise_next_run
 from lrscope.scaling.posterior import Floats
@@ -141,9 +142,10 @@ def _beyond(law: StepsLaw, smallest: float, largest: float) -> tuple[str, ...]:
     if critical.low is not None:
         return ()
     if critical.value >= largest:
-        return (f"Steps fall as the batch grows up to {largest:g}: the critical batch size lies beyond.",)
+        return (f"Steps fall as the batch grows up to {format_size(largest)}: the critical batch size lies beyond.",)
     if critical.value <= smallest:
-        return (f"Steps do not fall as the batch grows from {smallest:g} on: the critical batch size lies below.",)
+        where = format_size(smallest)
+        return (f"Steps do not fall as the batch grows from {where} on: the critical batch size lies below.",)
     return ("These points leave the critical batch size open: they scatter too much, or are too few.",)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lrscope.numbers import format_estimate, format_interval, format_lr, format_number
+from lrscope.numbers import format_estimate, format_interval, format_lr, format_number, format_size
 from lrscope.report.charts.batch_law import rate_against_batch
 from lrscope.report.charts.sweep import (
     losses_of_groups,
@@ -69,7 +69,7 @@ def add_table(page: Page, scaling: Scaling, groups: Sequence[SweepGroup]) -> Non
             expected = scaling.estimate_in_units(optimum.expected_loss)
             rows.append([
                 *([group.title] if len(groups) > 1 else []),
-                Cell(text="–" if curve.batch_size is None else f"{curve.batch_size:g}", sort=curve.batch_size),
+                Cell(text=format_size(curve.batch_size), sort=curve.batch_size),
                 lr_cell(optimum.optimal_lr),
                 expected,
                 STATUS.get(optimum.status, optimum.status),
@@ -190,7 +190,7 @@ def _add_words(section: Section, group: GroupScaling) -> None:
     section.prose(*group.notes)
     run = group.next_run
     if run is not None:
-        where = "" if run.batch_size is None else f" at batch size {run.batch_size:g}"
+        where = "" if run.batch_size is None else f" at batch size {format_size(run.batch_size)}"
         section.prose(f"Run next: `{run.lr:.3g}`{where}. {run.why}")
 
 
@@ -214,7 +214,7 @@ def _prediction(group: GroupScaling) -> str:
     if not group.predictions:
         return ""
     size, lr = group.predictions[-1]
-    return f"At batch size {size:g} the best learning rate is about {format_estimate(lr, lr=True)}."
+    return f"At batch size {format_size(size)} the best learning rate is about {format_estimate(lr, lr=True)}."
 
 
 def _facts(scaling: Scaling, groups: Sequence[SweepGroup]) -> list[Fact]:
