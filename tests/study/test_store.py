@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrscope.errors import InvalidInput, StudyMismatch, WorkFailed
+from lrscope.study.run import load_study
 from lrscope.study.store import CHUNK, SCHEMA_VERSION, open_store, read_store
 from lrscope.study.trial import Trial, TrialResult
 
@@ -205,3 +207,26 @@ def test_a_full_disk_is_said_in_a_sentence_and_what_was_written_stays(tmp_path: 
             store.add(second)
     with read_store(tmp_path) as store:
         assert list(store.trials()) == [first.trial]
+
+
+def test_a_folder_that_cannot_be_written_to_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_store(tmp_path) as store:
+        store.put_fact("metric", "train_loss")
+    asked: list[str] = []
+    connect = sqlite3.connect
+
+    def noted(database: Any, **options: Any) -> sqlite3.Connection:
+        asked.append(str(database))
+        return connect(database, **options)
+
+    monkeypatch.setattr("sqlite3.connect", noted)
+    with read_store(tmp_path) as store:
+        assert store.facts() == {"metric": "train_loss"}
+    assert asked[-1].endswith("study.db?immutable=1")  # nothing is written beside it
+
+
+def test_a_study_that_lacks_a_fact_says_which(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        store.put_fact("metric", "train_loss")
+    with pytest.raises(InvalidInput, match="does not say its batch sizes: run it again"):
+        load_study(tmp_path)

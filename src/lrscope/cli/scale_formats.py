@@ -16,6 +16,7 @@ import numpy as np
 
 from lrscope.curves.readers.column import to_number, without_thousands
 from lrscope.curves.readers.csv import decoded
+from lrscope.curves.readers.sqlite import connect_to_read
 from lrscope.errors import InvalidInput, MissingExtra
 from lrscope.estimate import Estimate
 
@@ -132,7 +133,7 @@ def _from_study(path: Path) -> Columns:
         "train_loss, val_loss FROM trial WHERE stop_at >= total_steps"
     )
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        connection = connect_to_read(path)
         rows = connection.execute(query).fetchall()
         connection.close()
     except sqlite3.Error as error:

@@ -145,7 +145,13 @@ def load_study(folder: str | Path) -> StudyResult:
         facts = store.facts()
         if "metric" not in facts:
             raise InvalidInput(f"The study in '{folder}' has not begun: run it first.")
-        return _result(StudyPlan.from_facts(facts), store)
+        try:
+            plan = StudyPlan.from_facts(facts)
+        except KeyError as missing:
+            raise InvalidInput(
+                f"The study in '{folder}' does not say its {missing.args[0]}: run it again, which adds that."
+            ) from None
+        return _result(plan, store)
 
 
 def _result(plan: StudyPlan, store: Store) -> StudyResult:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lrscope.curves.readers.sqlite import connect_to_read
 from lrscope.errors import InvalidInput, StudyMismatch, WorkFailed
 from lrscope.study.trial import Trial, TrialResult
 
@@ -136,7 +137,7 @@ def open_store(folder: Path) -> Iterator[Store]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(f"Cannot keep a study in '{folder}': {error.strerror}.") from None
-    with _only_writer(folder), closing(_connect(folder / "study.db")) as db:
+    with _only_writer(folder), closing(sqlite3.connect(folder / "study.db", timeout=30)) as db:
         try:
             with _writing():
                 db.execute("PRAGMA journal_mode = WAL")
@@ -159,16 +160,12 @@ def read_store(folder: Path) -> Iterator[Store]:
         raise InvalidInput(f"There is no study in '{folder}': it has no study.db.")
     with closing(sqlite3.connect(":memory:")) as copy:
         try:
-            with closing(_connect(path)) as db:
+            with closing(connect_to_read(path)) as db:
                 db.backup(copy)
             _bring_up_to_date(copy, folder)
         except sqlite3.DatabaseError as error:
             raise InvalidInput(f"'{path}' is not a study's database: {error}.") from None
         yield Store(copy)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=30)
 
 
 def _bring_up_to_date(db: sqlite3.Connection, folder: Path) -> None:

@@ -15,18 +15,21 @@ _DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 """What a damaged database raises; the second where SQLite's own message quotes bytes that are no text."""
 
 
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that leaves no trace, for a folder that cannot be written to as well."""
+    wal = path.with_name(path.name + "-wal")
+    live = wal.is_file() and wal.stat().st_size > 0  # written to at this moment: the log must be read as well
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{'mode=ro' if live else 'immutable=1'}", timeout=30, uri=True)
+
+
 @contextmanager
 def opened(path: Path, tables: set[str]) -> Iterator[sqlite3.Connection]:
     """A database that has these tables, without leaving a trace beside it.
 
     Raises NotThisFormat where it has not, or is no database.
     """
-    wal = path.with_name(path.name + "-wal")
-    live = wal.is_file() and wal.stat().st_size > 0  # written to at this moment: the log must be read as well
     try:
-        with closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?{'mode=ro' if live else 'immutable=1'}", uri=True)
-        ) as db:
+        with closing(connect_to_read(path)) as db:
             db.execute("PRAGMA trusted_schema = OFF")
             db.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
             found = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
