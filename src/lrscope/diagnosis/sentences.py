@@ -37,7 +37,11 @@ SENTENCES: dict[str, Callable[[float], str]] = {
         else "The second half of the run stays at the lowest level reached."
     ),
     "first_seen": lambda v: f"The log begins {100 * 10**v:.1f} % of the way into the run.",
-    "lowest_time": lambda v: f"The loss was lowest {100 * v:.0f} % of the way through the run.",
+    "lowest_time": lambda v: (
+        f"The loss was lowest {100 * v:.0f} % of the way through the run."
+        if v < 0.99
+        else "The loss was at its lowest when the log ends."
+    ),
     "trend": lambda v: (
         "The loss falls clearly through the second half."
         if v > 1.5
@@ -93,7 +97,7 @@ SENTENCES: dict[str, Callable[[float], str]] = {
     "slope_before_decay": lambda v: (
         f"While the rate was near its peak, the loss fell by {100 * v:.1f} % of its fall per tenfold of time."
     ),
-    "usual_rate": lambda v: f"The peak rate is {_times(v)} times a middling rate for this kind of optimizer.",
+    "usual_rate": lambda v: f"The peak rate is {_times(v)} times a middling rate, as far as the optimizer is known.",
     "rate_times_steps": lambda v: f"The rates add up to {_times(v)} steps at a middling rate.",
     "planned_left": lambda v: (
         f"{100 * v:.0f} % of the planned run is still to come."
