@@ -1,4 +1,4 @@
-"""What each engine makes of a task, a batch size and a number of trials side by side; and what the plain loop adds.
+"""What each engine makes of a task, a batch size and a number of trials side by side.
 
     python benchmarks/engines.py [TASK…]
 
@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from tasks import TASKS
 
-from lrscope.schedules.text import parse_schedule
 from lrscope.study.bench import Bench, one_thread
 from lrscope.study.engines import choose
 from lrscope.study.engines.base import NotStackable, Stacking
@@ -59,19 +58,15 @@ class Case:
 
 
 def main(names: Sequence[str]) -> None:
-    """Measure the engines on all tasks or those named, the plain loop on all, and write the tables."""
+    """Measure all tasks, or those named, and write the tables."""
     time.perf_counter = time.process_time  # the engines' clock: what else the machine does is not counted
-    cases, overheads, lines = [], [], []
+    cases, lines = [], []
     with one_thread():
-        for name, task in TASKS.items():
-            bench = Bench(load_file_task(task.reference))
-            if bench.task.loss is not None and hasattr(bench.train, "tensors"):
-                overheads += [measure_overhead(name, bench, size) for size in bench.task.batch_sizes[::2]]
         for name in names or TASKS:
             bench = Bench(load_file_task(TASKS[name].reference))
             for batch_size in bench.task.batch_sizes[::2]:
                 cases += measure_cases(name, bench, batch_size)
-            lines = [*heading(), *speed_table(cases), "", *auto_summary(cases), "", *overhead_table(overheads), ""]
+            lines = [*heading(), *speed_table(cases), "", *auto_summary(cases), ""]
             RESULT.write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))
 
@@ -151,69 +146,15 @@ def seconds_of(results: Sequence[object]) -> float:
     return sum(result.seconds for result in results)  # type: ignore[attr-defined]
 
 
-def in_turns(runs: dict[str, Run]) -> dict[str, np.ndarray]:
+def in_turns(runs: dict[str, Run], rounds: int = ROUNDS) -> dict[str, np.ndarray]:
     """(rounds,) seconds of each, in turns, the order reversed at every other round; one round to warm up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for name in list(runs)[:: 1 if number % 2 else -1]:
             times[name].append(runs[name]())
     return {name: np.array(values) for name, values in times.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overhead:
-    """What the loop engine takes over a bare loop: (rounds,) ratios for a run of so many updates."""
-
-    task: str
-    batch_size: int
-    updates: int
-    microseconds: float
-    ratios: np.ndarray
-
-
-def measure_overhead(name: str, bench: Bench, batch_size: int) -> Overhead:
-    """The loop engine against the training loop that one would write by hand, on a full run or the start of one."""
-    affordable = max(24, round(RUN_SECONDS / loop_seconds(bench, batch_size)))
-    updates = min(affordable, bench.task.total_steps(batch_size, bench.train_examples))
-    trial = Trial(batch_size=batch_size, peak_lr=1e-3, schedule=SCHEDULE, seed=0, total_steps=updates, stop_at=updates)
-    engine = LoopEngine()
-    times = in_turns({"bare": lambda: bare(bench, trial), "loop": lambda: seconds_of(engine.train(bench, [trial]))})
-    return Overhead(
-        task=name,
-        batch_size=batch_size,
-        updates=updates,
-        microseconds=float(np.median(times["bare"])) / updates * 1e6,
-        ratios=times["loop"] / times["bare"],
-    )
-
-
-def bare(bench: Bench, trial: Trial) -> float:
-    """Seconds of a bare training loop: indexed tensors, no DataLoader, nothing recorded but the losses."""
-    model = bench.make_model(trial.seed).train()
-    optimizer = bench.make_optimizer(model, trial.peak_lr)
-    inputs, targets = bench.train.tensors  # type: ignore[attr-defined]
-    loss_of = bench.task.loss
-    shares = parse_schedule(trial.schedule, total_steps=trial.total_steps)(np.arange(trial.stop_at)).tolist()
-    batches = len(inputs) // trial.batch_size
-    losses = torch.zeros(trial.stop_at)
-    started = time.perf_counter()
-    for step in range(trial.stop_at):
-        place = step % batches
-        if place == 0:
-            order = torch.randperm(len(inputs))
-        rows = order[place * trial.batch_size : (place + 1) * trial.batch_size]
-        for group in optimizer.param_groups:
-            group["lr"] = trial.peak_lr * shares[step]
-        optimizer.zero_grad()
-        loss = loss_of(model(inputs[rows]), targets[rows])  # type: ignore[misc]
-        loss.backward()
-        if bench.task.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), bench.task.clip_norm)
-        optimizer.step()
-        losses[step] = loss.detach()
-    return time.perf_counter() - started
 
 
 def heading() -> list[str]:
@@ -274,24 +215,6 @@ def regret(case: Case, long: bool) -> float:
     if not long:
         costs.pop("compiled", None)
     return costs[case.chosen_long if long else case.chosen] / min(costs.values()) - 1
-
-
-def overhead_table(overheads: Sequence[Overhead]) -> list[str]:
-    """What the loop engine adds to an update."""
-    lines = [
-        "The loop engine over the bare loop that one would write by hand (no DataLoader, one thread), on whole runs or "
-        f"{RUN_SECONDS} s of one:",
-        "",
-        "| task | batch size | updates | bare update, µs | loop engine: median [least, most] |",
-        "|---|---|---|---|---|",
-    ]
-    for one in overheads:
-        low, middle, high = (f"{100 * (value - 1):+.1f} %" for value in np.quantile(one.ratios, [0, 0.5, 1]))
-        lines.append(
-            f"| {one.task} | {one.batch_size} | {one.updates} | {one.microseconds:.0f} | {middle} [{low}, {high}] |"
-        )
-    medians = [np.median(one.ratios) - 1 for one in overheads]
-    return [*lines, "", f"Median over these {len(medians)}: {np.median(medians):+.1%}; the most: {max(medians):+.1%}."]
 
 
 def hardware() -> str:
