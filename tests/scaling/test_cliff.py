@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrscope.scaling.cliff import SAFE_OCTAVES, failed_runs, find_cliff
+from lrscope.scaling.cliff import SAFE_OCTAVES, failed_runs, failure_cost, find_cliff, lowest_failing
 from lrscope.scaling.edge import find_edge
 from lrscope.scaling.u_curve import fit_u_curve
 
 
 def cliff_of(fine, failing):
     x = np.array([*fine, *failing], dtype=float)
-    return find_cliff(x, np.array([False] * len(fine) + [True] * len(failing)), 1000, np.random.default_rng(0))
+    failed = np.array([False] * len(fine) + [True] * len(failing))
+    return find_cliff(x, failed, 1.0, 1000, np.random.default_rng(0))
 
 
 def test_none_is_near_where_nothing_failed():
@@ -42,10 +43,42 @@ def test_more_runs_that_did_not_fail_make_a_rate_safer():
 
 def test_a_run_has_failed_where_a_quarter_of_the_progress_is_gone():
     x, loss = np.array([-4.0, -3.0, -2.0, -1.0]), np.array([0.5, 0.1, 0.3, 0.9])
-    assert failed_runs(x, loss, -3.0, 0.1, 2.1).tolist() == [False, False, False, True]
-    assert failed_runs(x, np.array([0.5, 0.1, math.nan, math.inf]), -3.0, 0.1, None).tolist() == [
-        False, False, True, True,
-    ]  # fmt: skip
+    assert failed_runs(x, loss, 2.1).tolist() == [False, False, False, True]
+    assert failed_runs(x, np.array([0.5, 0.1, math.nan, math.inf]), None).tolist() == [False, False, True, True]
+
+
+def test_a_run_below_the_best_rate_has_failed_where_a_lower_rate_did_better():
+    x, loss = np.array([-1.0, -2.0, -3.0, -4.0]), np.array([0.1, 1.5, 0.4, 1.9])
+    assert failed_runs(x, loss, 2.1).tolist() == [False, True, False, False]
+
+
+def test_none_has_failed_where_nothing_was_gained():
+    assert not failed_runs(np.array([-2.0, -1.0]), np.array([2.2, 2.5]), 2.1).any()
+
+
+def test_a_failure_costs_what_failures_did_and_at_first_everything():
+    loss = np.array([0.1, 0.6, math.inf])
+    assert failure_cost(np.array([False, True, False]), loss, 1.1) == pytest.approx(0.75)
+    assert failure_cost(np.array([False, True, True]), loss, 1.1) == pytest.approx(2.5 / 3)
+    assert failure_cost(np.array([False, False, False]), loss, 1.1) == 1.0
+
+
+def test_most_runs_must_fail_at_a_rate_before_it_is_one_to_stay_below():
+    x, failed = np.array([-3.0, -2.0, -2.0, -1.0, -1.0, -1.0]), np.array([True, False, True, True, True, False])
+    assert lowest_failing(x, failed, -3.0) == -1.0
+    assert lowest_failing(x, failed, -1.0) == math.inf
+
+
+def test_failures_far_apart_make_rates_below_them_less_safe():
+    def cliff_with(failures):
+        x = np.array([*np.linspace(-6, -3, 7), -2.0, -1.0, -1.0, 0.0])
+        failed = np.array([False] * 7 + failures)
+        return find_cliff(x, failed, 1.0, 1000, np.random.default_rng(0))
+
+    sharp, ragged = cliff_with([False, True, True, True]), cliff_with([True, True, False, False])
+    below = np.array([-4.0])
+    assert np.median(sharp.spreads) == 0.25 < np.median(ragged.spreads)
+    assert ragged.failing(below)[0] > 10 * sharp.failing(below)[0]
 
 
 def test_a_fitted_optimum_keeps_clear_of_it():

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lrscope.estimate import QUANTILES, Estimate
-from lrscope.scaling.cliff import Cliff, failed_runs, find_cliff
+from lrscope.scaling.cliff import Cliff, failed_runs, failure_cost, find_cliff, lowest_failing
 from lrscope.scaling.mean_loss import estimate_mean_loss
-from lrscope.scaling.posterior import CurvePosterior, CurvePrior, Floats, sample_posterior
-from lrscope.scaling.sweep import gather_sweep
+from lrscope.scaling.posterior import MARGIN_OCTAVES, CurvePosterior, CurvePrior, Floats, sample_posterior
+from lrscope.scaling.sweep import Sweep, gather_sweep
 from lrscope.scaling.valley import DOUBT, valley_doubt
 from lrscope.scaling.verdict import Status, all_diverged, judge_curve, optima
 
@@ -28,7 +28,7 @@ class UCurve:
     `optimal_lr` and `expected_loss` (the mean loss of runs at that rate) carry central 80 % intervals; an edge or an
     inconclusive curve keeps its best guess, with an end that the runs leave open as None; all diverged has None.
     `lr`, `loss`, `runs` are the means of the finite runs by rate; `diverged_lr` the rates at which every run diverged.
-    `failed_lr` is the lowest rate, at or above the best, at which a run failed: diverged, or lost much of its progress.
+    `failed_lr` is the lowest rate above the best at which most runs failed: diverged, or lost much of their progress.
     `next_lrs` are the rates that would settle what is open. `noise` is the deviation of one run's loss.
     """
 
@@ -85,7 +85,7 @@ class UCurve:
     def expected_regret(self, lr: ArrayLike, initial_loss: float | None = None) -> Floats:
         """The expected regret of choosing `lr`: the mean over equally likely curves of
         (L(lr) − L(η*)) / (L_init − L(η*)), in the shape of `lr`; NaN where nothing was fitted. A run that fails, beyond
-        the cliff, loses all of it.
+        the cliff, loses what failures cost; what no rate escapes is no regret.
 
         Without an initial loss (here or at the fit), the largest finite loss stands for it.
         """
@@ -94,13 +94,23 @@ class UCurve:
             return np.full(rates.shape, np.nan)
         known = self.initial_loss if initial_loss is None else initial_loss
         start = float(self.loss.max()) if known is None else known
-        gain = np.maximum(start - self.posterior.bottom, 1e-12 * max(1.0, abs(start)))
-        shares = np.minimum(self.posterior.excess(np.log2(rates.ravel())) / gain[:, None], 1.0)
-        regret: Floats = shares.mean(axis=0)
+        lost = self._lost_shares(np.log2(rates.ravel()), start)
         if self.cliff is not None:
-            failing = self.cliff.failing(np.log2(rates.ravel()))
-            regret = (1.0 - failing) * regret + failing
-        return regret.reshape(rates.shape)
+            anywhere = np.arange(np.log2(self.lr[0]) - MARGIN_OCTAVES, np.log2(self.lr[-1]) + MARGIN_OCTAVES, 0.125)
+            lost = np.maximum(lost - self._lost_shares(anywhere, start).min(axis=1, keepdims=True), 0.0)
+        regret: Floats = lost.mean(axis=0).reshape(rates.shape)
+        return regret
+
+    def _lost_shares(self, x: Floats, initial_loss: float) -> Floats:
+        """The share of the gain that a run at each x = log₂ η is expected to lose under each curve: (draws, len(x))."""
+        assert self.posterior is not None  # both callers have asked
+        gain = np.maximum(initial_loss - self.posterior.bottom, 1e-12 * max(1.0, abs(initial_loss)))
+        shares = np.minimum(self.posterior.excess(x) / gain[:, None], 1.0)
+        if self.cliff is None:
+            return shares
+        failing = self.cliff.chances(x)
+        lost: Floats = (1.0 - failing) * shares + failing * np.maximum(shares, self.cliff.cost)
+        return lost
 
 
 def fit_u_curve(
@@ -138,39 +148,17 @@ def fit_u_curve(
     ('found', 0.04)
     """
     sweep = gather_sweep(lr, loss, initial_loss=initial_loss, seed=seed)
-    posterior, cliff, upper = None, None, None
-    if sweep.lr.size == 0:
-        verdict = all_diverged(float(sweep.diverged_lr[0]))
-    else:
+    if sweep.lr.size:
+        octave, losses = np.log2(np.asarray(lr, dtype=np.float64).ravel()), np.asarray(loss, dtype=np.float64).ravel()
         rng = np.random.default_rng(random_seed)
-        x, y, runs = np.log2(sweep.lr), sweep.loss, sweep.runs
-        each, best = np.log2(np.asarray(lr, dtype=np.float64).ravel()), int(np.argmin(y))
-        losses = np.asarray(loss, dtype=np.float64).ravel()
-        failed = failed_runs(each, losses, x[best], float(losses[np.isfinite(losses)].min()), initial_loss)
-        if failed.any() or initial_loss is not None:
-            cliff = find_cliff(each, failed, DRAWS, rng)
-        upper = float(np.exp2(each[failed].min())) if failed.any() else None
-        if upper is not None:  # what lies beyond a run that failed says nothing about the minimum
-            inside = x < max(math.log2(upper) - 1e-6, x[0] + 1e-6)
-            x, y, runs = x[inside], y[inside], runs[inside]
-        if x.size >= 2 and float(np.ptp(y)) > 1e-9 * max(1.0, float(np.abs(y).max())):
-            posterior = sample_posterior(
-                x,
-                y,
-                runs,
-                upper=None if upper is None else math.log2(upper),
-                replicate_ss=sweep.replicate_ss,
-                replicate_dof=sweep.replicate_dof,
-                draws=DRAWS,
-                rng=rng,
-                prior=prior,
-                least_scale=LEAST_SHARE * (initial_loss - float(y.min())) if initial_loss and x.size == 2 else 0.0,
-            )
-        ended = np.isfinite(losses)
-        kept = np.minimum(losses[ended], math.inf if initial_loss is None else initial_loss)
-        seeds = None if seed is None else np.asarray(seed).ravel()[ended]
-        valley = posterior is None or valley_doubt(each[ended], kept, seeds) <= DOUBT
-        verdict = judge_curve(x, y, upper, posterior, cliff, valley)
+        cliff, upper = _cliff(octave, losses, float(np.log2(sweep.lr[np.argmin(sweep.loss)])), initial_loss, rng)
+        below = np.log2(sweep.lr) < max(upper - 1e-6, math.log2(sweep.lr[0]) + 1e-6)
+        posterior = _posterior(sweep, below, upper, initial_loss, prior, rng)
+        valley = posterior is None or _shows_valley(octave, losses, seed, initial_loss)
+        failed_lr = 2.0**upper if math.isfinite(upper) else None
+        verdict = judge_curve(np.log2(sweep.lr[below]), sweep.loss[below], failed_lr, posterior, cliff, valley)
+    else:
+        posterior, cliff, failed_lr, verdict = None, None, None, all_diverged(float(sweep.diverged_lr[0]))
     return UCurve(
         status=verdict.status,
         optimal_lr=verdict.optimal_lr,
@@ -185,5 +173,49 @@ def fit_u_curve(
         initial_loss=initial_loss,
         posterior=posterior,
         cliff=cliff,
-        failed_lr=upper,
+        failed_lr=failed_lr,
     )
+
+
+def _cliff(
+    octave: Floats, loss: Floats, best: float, initial_loss: float | None, rng: np.random.Generator
+) -> tuple[Cliff | None, float]:
+    """The cliff, if the runs can tell of one, and log₂ of the lowest rate above the best where most failed, or inf."""
+    failed = failed_runs(octave, loss, initial_loss)
+    upper = lowest_failing(octave, failed, best)
+    if initial_loss is None and not failed.any():
+        return None, upper
+    return find_cliff(octave, failed, failure_cost(failed, loss, initial_loss), DRAWS, rng), upper
+
+
+def _posterior(
+    sweep: Sweep,
+    below: NDArray[np.bool_],
+    upper: float,
+    initial_loss: float | None,
+    prior: CurvePrior | None,
+    rng: np.random.Generator,
+) -> CurvePosterior | None:
+    """Curves through the rates below `upper`: what lies beyond where runs fail says nothing about the minimum."""
+    x, y = np.log2(sweep.lr[below]), sweep.loss[below]
+    if x.size < 2 or float(np.ptp(y)) <= 1e-9 * max(1.0, float(np.abs(y).max())):
+        return None
+    return sample_posterior(
+        x,
+        y,
+        sweep.runs[below],
+        upper=upper if math.isfinite(upper) else None,
+        replicate_ss=sweep.replicate_ss,
+        replicate_dof=sweep.replicate_dof,
+        draws=DRAWS,
+        rng=rng,
+        prior=prior,
+        least_scale=LEAST_SHARE * (initial_loss - float(y.min())) if initial_loss and x.size == 2 else 0.0,
+    )
+
+
+def _shows_valley(octave: Floats, loss: Floats, seed: ArrayLike | None, initial_loss: float | None) -> bool:
+    ended = np.isfinite(loss)
+    kept = np.minimum(loss[ended], math.inf if initial_loss is None else initial_loss)
+    seeds = None if seed is None else np.asarray(seed).ravel()[ended]
+    return valley_doubt(octave[ended], kept, seeds) <= DOUBT

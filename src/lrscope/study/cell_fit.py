@@ -21,7 +21,6 @@ STRAY = 0.45  # octaves
 DOUBTFUL = 3.0  # times the tolerance: a choice expected to lose more is not called found
 NEAREST = 0.25  # octaves: no end of an interval lies nearer to the choice
 NOTHING = 0.01  # of the initial loss: a smaller gain is none
-LEARNED_NOTHING = 0.05  # a run that made less than this share of the best run's progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +79,8 @@ def fit_cell(
     prior: CurvePrior | None = None
     if "neighbours" in space.savings:
         prior = expect(cell, before, gain if math.isfinite(gain) else None)
-    # A run that learned nothing at a rate above the best is over the cliff as much as one that is not finite.
-    over = (lr > lr[np.argmin(loss)]) & (loss > initial - LEARNED_NOTHING * abs(gain))
     seeds = tuple(seen.trial.seed for seen in full)
-    return _fit(tuple(lr.tolist()), tuple(np.where(over, math.inf, loss).tolist()), initial, seeds, prior)
+    return _fit(tuple(lr.tolist()), tuple(loss.tolist()), initial, seeds, prior)
 
 
 @lru_cache(maxsize=1024)

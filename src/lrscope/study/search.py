@@ -237,13 +237,23 @@ class _View:
         return asked
 
     def _refine(self, fit: UCurve) -> list[Trial]:
-        """One more rate at the choice, or the next seed there where it has been tried."""
+        """One more run where it says most: near the choice, towards a cliff, or at the best rate so far."""
         choice = choose_lr(fit)
         if choice is None:
             return []
-        octave = math.log2(choice)
+        octave, best = math.log2(choice), math.log2(fit.lr[int(np.argmin(fit.loss))])
+        places = [octave, best]
         if fit.cliff is not None and float(fit.cliff.failing(np.array([octave + 0.5]))[0]) > CLIFF_NEAR:
-            octave += 0.5  # how near may one go?
+            places = [octave + 0.5, *places]  # how near may one go?
+        if fit.failed_lr is not None:
+            places.append((best + math.log2(fit.failed_lr)) / 2)
+        for place in places:
+            if asked := self._another_run(place):
+                return asked
+        return []
+
+    def _another_run(self, octave: float) -> list[Trial]:
+        """A run at a rate, or the next seed at the one tried that is near; none where all seeds ran there."""
         nearest = min(self.tried, key=lambda tried: abs(tried - octave))
         if abs(nearest - octave) > 0.3:
             return self._full_runs([octave])
