@@ -52,6 +52,11 @@ def test_a_run_below_the_best_rate_has_failed_where_a_lower_rate_did_better():
     assert failed_runs(x, loss, 2.1).tolist() == [False, True, False, False]
 
 
+def test_seeds_that_differ_below_the_best_rate_have_not_failed():
+    x, loss = np.array([-6.0, -6.0, -5.0, -5.0, -4.0]), np.array([0.5, 1.6, 0.4, 0.9, 0.1])
+    assert not failed_runs(x, loss, 2.1).any()
+
+
 def test_none_has_failed_where_nothing_was_gained():
     assert not failed_runs(np.array([-2.0, -1.0]), np.array([2.2, 2.5]), 2.1).any()
 

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 SEED_SPREAD = 0.25  # S, octaves, as a rule
 SPREADS: Floats = np.array([SEED_SPREAD, 0.5, 1.0])
 SPREAD_PRIOR: Floats = np.array([0.9, 0.07, 0.03])
-COLLAPSE = 0.25  # a run that lost this share of the best run's progress, which a lower rate did make, has failed
+COLLAPSE = 0.25  # a run that lost this share of the best run's progress has failed
 SAFE_OCTAVES = 0.5  # the optimum of the mean over seeds is at least this far from the cliff
 UNSEEN = 3.0  # octaves above the highest rate tried within which a cliff is expected where none has been seen
 _GRID = 241
@@ -49,7 +49,10 @@ class Cliff:
 
 
 def failed_runs(x: Floats, loss: Floats, initial_loss: float | None) -> NDArray[np.bool_]:
-    """Which runs failed: not finite, or much of the progress is gone that a run at the same or a lower rate made.
+    """Which runs failed: not finite, or a quarter of the gain worse than they should be.
+
+    A run at the best rate or above should reach the best run's loss; one below it, the mean at any lower rate: to the
+    left the loss only falls.
 
     Arguments:
         x: (runs,) log₂ η. loss: (runs,) final losses.
@@ -60,11 +63,12 @@ def failed_runs(x: Floats, loss: Floats, initial_loss: float | None) -> NDArray[
     ended = np.isfinite(loss)
     if initial_loss is None or not ended.any() or initial_loss <= loss[ended].min():
         return ~ended  # where no run gained anything, none lost it
-    finite = np.where(ended, loss, np.inf)
-    order = np.argsort(x, kind="stable")
-    last = np.searchsorted(x[order], x + 1e-6, side="right") - 1  # of the runs at the same rate
-    reached = np.minimum(np.minimum.accumulate(finite[order])[last], initial_loss)
-    failed: NDArray[np.bool_] = finite - reached >= COLLAPSE * (initial_loss - loss[ended].min())
+    finite = np.where(ended, np.minimum(loss, initial_loss), initial_loss)
+    at = np.unique(np.round(x, 8), return_inverse=True)[1]
+    means = np.bincount(at, weights=finite) / np.bincount(at)
+    expected = np.minimum.accumulate(np.concatenate([[initial_loss], means[:-1]]))  # (rates,) by the lower ones
+    expected[np.argmin(means) :] = loss[ended].min()
+    failed: NDArray[np.bool_] = ~ended | (finite - expected[at] >= COLLAPSE * (initial_loss - loss[ended].min()))
     return failed
 
 
