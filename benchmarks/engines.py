@@ -24,7 +24,6 @@ import torch
 from tasks import TASKS
 
 from lrscope.study.bench import Bench, one_thread
-from lrscope.study.engines import choose
 from lrscope.study.engines.base import NotStackable, Stacking
 from lrscope.study.engines.certify import certify, certify_compiled
 from lrscope.study.engines.choose import Load, fastest
@@ -121,7 +120,7 @@ def case_of(name: str, bench: Bench, batch_size: int, trials: int, stackings: di
 
 def choice(bench: Bench, batch_size: int, trials: int, *, long: bool) -> Stacking | None:
     """What `auto` takes where a worker's trials take two minutes in all, or twenty."""
-    seconds = (4 if long else 0.4) * choose.COMPILING_SECONDS
+    seconds = 1200 if long else 120
     updates = seconds / loop_seconds(bench, batch_size)
     try:
         return fastest(bench, Load(batch_size=batch_size, updates={trials: updates}))

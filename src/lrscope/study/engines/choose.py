@@ -22,8 +22,8 @@ from lrscope.study.trial import Trial
 WORTH_SECONDS = 60.0
 """A batch size whose trials take less than this in all is trained by the loop: to measure would cost what it gains."""
 
-COMPILING_SECONDS = 300.0
-"""From here on it is worth the tens of seconds that a compiler takes to try it."""
+COMPILING_SECONDS = 150.0
+"""From here on, by the best way without one, it is worth the tens of seconds that a compiler takes to try it."""
 
 SLOW_UPDATE_SECONDS = 0.2
 """An update that takes longer is bound by its arithmetic, which stacking does not reduce."""
