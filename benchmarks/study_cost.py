@@ -42,10 +42,10 @@ BUDGETS = (3, 4, 5, 6, 8, 10, 12, 15, 20, 30)
 SHOWN = (5, 10, 15, 30)  # of these, in the table
 NOTE = """Tasks: {tasks}, three batch sizes each, {seeds} base seeds ({tuners} for the samplers). Full runs are full-run
 equivalents a batch size. Studies, samplers and races are judged by the validation loss (the training loss where there
-is none), finders by the training loss. The truth is the half-octave grid with three seeds, read between its rates along
-their logarithm. What lrscope find calls inconclusive counts like the rest here; find.md tells them apart. The samplers
-look their runs up in the grid: their seconds are their own overhead alone. Other seconds are of one thread on {machine}
-with {cores} cores, shared with other work.
+is none), finders by the training loss. The truth is the half-octave grid with three seeds, and with twelve near the
+best rate where luck would choose it, read between its rates along their logarithm. What lrscope find calls inconclusive
+counts like the rest here; find.md tells them apart. The samplers look their runs up in the grid: their seconds are
+their own overhead alone. Other seconds are of one thread on {machine} with {cores} cores, shared with other work.
 
 `python -m benchmarks.study_cost {command}`
 """
@@ -73,7 +73,8 @@ class Table:
 
     def __init__(self, truth: Truth, seed: int) -> None:
         self.octaves = np.log2(truth.lr)
-        column = truth.losses[:, seed % truth.losses.shape[1]]
+        whole = truth.losses[:, ~np.isnan(truth.losses).any(axis=0)]  # the seeds that every rate has
+        column = whole[:, seed % whole.shape[1]]
         self.losses = np.where(np.isfinite(column), column, math.inf)
         self.initial = truth.initial
 
