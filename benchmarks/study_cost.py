@@ -31,6 +31,7 @@ from benchmarks.finders import FINDERS, TUNING_FREE, quiet, train_free
 from benchmarks.races import HIGH, LOW, RACES
 from benchmarks.replay import CACHE, Trainer, Truth, drive, metrics_of, open_trainer, read_truths
 from benchmarks.study_regret import task_names
+from benchmarks.truth import FOLDER, read_truth
 
 from lrscope.study.assemble import assemble, observe
 from lrscope.study.search import next_trials
@@ -173,13 +174,13 @@ def finder_outcomes(trainer: Trainer, seed: int) -> Iterator[Outcome]:
 
 
 def race_outcomes(trainer: Trainer, metric: str, seed: int) -> Iterator[Outcome]:
-    """The tuners that stop runs early."""
+    """The tuners that stop runs early; a run that was trained before counts the seconds that one usually takes."""
+    table = read_truth(FOLDER / f"{trainer.name}.csv")
     for size, truth in read_truths(trainer.name, metric).items():
+        usual = float(np.median(table["seconds"][table["batch_size"] == size]))
         for name, race in RACES.items():
-            started = time.perf_counter()
             rate, paid = race(trainer, size, metric, seed)
-            seconds = time.perf_counter() - started
-            yield outcome(name, trainer.name, size, metric, seed, truth, rate, paid, seconds)
+            yield outcome(name, trainer.name, size, metric, seed, truth, rate, paid, paid * usual)
 
 
 def free_outcomes(trainer: Trainer, metric: str, seed: int) -> Iterator[Outcome]:
