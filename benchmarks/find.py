@@ -2,8 +2,8 @@
 
     python -m benchmarks.find
 
-Every batch size of every task, several seeds. The truth is the half-octave grid with three seeds; regret is read off it
-between its rates, an interval holds where the optimum of the curve fitted to the grid lies in it. Prints the table and
+Every batch size of every task, several seeds. The truth is the half-octave grid of benchmarks/truth; regret is read off
+it between its rates, an interval holds where the optimum of the curve fitted to it lies in it. Prints the table and
 writes benchmarks/results/find.md.
 """
 
@@ -115,8 +115,8 @@ def main() -> None:
     arguments.out.write_text(
         f"# The quick answer, `lrscope find`\n\n{text}\n\n{len({one.task for one in made})} tasks, three batch sizes, "
         f"{arguments.seeds} seeds, a budget of {arguments.budget:g} full runs, judged by the training loss against the "
-        f"half-octave grids with three seeds. {SEEN} {platform.machine()}, {os.cpu_count()} cores, shared with other "
-        f"work.\n\n`python -m benchmarks.find --tasks {arguments.tasks} --seeds {arguments.seeds} "
+        f"half-octave grids with three seeds or twelve. {SEEN} {platform.machine()}, {os.cpu_count()} cores, shared "
+        f"with other work.\n\n`python -m benchmarks.find --tasks {arguments.tasks} --seeds {arguments.seeds} "
         f"--budget {arguments.budget:g}`\n",
         encoding="utf-8",
     )

@@ -4,11 +4,10 @@
     python -m benchmarks.study_regret --tasks held-out --trained
 
 A study of the task's three batch sizes is replayed on real training, each trial trained once and kept. Its regret is
-(L(chosen) − L(best)) / (L_init − L(best)) on the table of benchmarks/truth: half octaves, three seeds. L(chosen) is
-read off the table between its rates, or with --trained trained on the table's seeds. An interval holds where the
-optimum of the curve that is fitted to the whole table lies in it; that of the expected loss, where the table's mean
-over seeds at the chosen rate does. Prints the table and writes
-benchmarks/results/study_regret.md.
+(L(chosen) − L(best)) / (L_init − L(best)) on the table of benchmarks/truth: half octaves, three seeds or twelve.
+L(chosen) is read off the table between its rates, or with --trained trained on the table's seeds. An interval holds
+where the optimum of the curve that is fitted to the whole table lies in it; that of the expected loss, where the
+table's mean over seeds at the chosen rate does. Prints the table and writes benchmarks/results/study_regret.md.
 """
 
 from __future__ import annotations
@@ -157,8 +156,8 @@ def main() -> None:
     arguments.out.write_text(
         f"# Regret of the study's choice\n\n{text}\n\n"
         f"{arguments.seeds} studies (base seeds) a task and metric, three batch sizes each. Regrets are against the "
-        f"best of the half-octave grid with three seeds{chosen}; intervals are of 80 %, loss holds is that of the "
-        f"expected loss at the choice; full runs are equivalents a batch size, nothing "
+        f"best of the half-octave grid with three seeds or twelve{chosen}; intervals are of 80 %, loss holds is that "
+        f"of the expected loss at the choice; full runs are equivalents a batch size, nothing "
         f"left out. {platform.machine()}, {os.cpu_count()} cores.\n\n"
         f"`python -m benchmarks.study_regret {options}{' --trained' if arguments.trained else ''}`\n",
         encoding="utf-8",
