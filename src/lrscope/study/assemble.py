@@ -22,7 +22,7 @@ from lrscope.study.space import Cell, Observation, SearchSpace
 from lrscope.study.trial import Trial, TrialResult
 
 FITTED_POINTS = 61
-BEYOND = 2.0  # how far beyond the rates tried a fitted curve is drawn, as a factor
+BEYOND = 2.0  # how far beyond the rates tried a fitted curve is drawn at most, as a factor
 AROUND = 32.0  # and how far from the optimum: further away the fit is not asked to follow the points
 
 
@@ -129,7 +129,7 @@ class _Found:
 
 def _read_fit(fitted: UCurve, space: SearchSpace) -> _Found:
     choice = judge(fitted, space)
-    drawn = () if choice.optimal_lr is None else _drawn(fitted, choice.optimal_lr.value, space)
+    drawn = () if choice.optimal_lr is None else _drawn(fitted, choice.optimal_lr, space)
     return _Found(
         status=choice.status,
         optimal_lr=choice.optimal_lr,
@@ -140,13 +140,16 @@ def _read_fit(fitted: UCurve, space: SearchSpace) -> _Found:
     )
 
 
-def _drawn(fitted: UCurve, optimum: float, space: SearchSpace) -> tuple[FittedPoint, ...]:
-    """The fitted curve around the optimum, an octave beyond the rates tried on either side, but not up a cliff."""
+def _drawn(fitted: UCurve, optimum: Estimate, space: SearchSpace) -> tuple[FittedPoint, ...]:
+    """The fitted curve over the rates tried and the optimum's interval, but not up a cliff."""
     if len(fitted.lr) < 2:
         return ()
-    above = [lr for lr in fitted.diverged_lr if lr > fitted.lr[np.argmin(fitted.loss)]]
-    low = max(fitted.lr.min() / BEYOND, space.lr_low, optimum / AROUND)
-    high = min(fitted.lr.max() * BEYOND, space.lr_high, optimum * AROUND, *above)
+    lowest, highest = fitted.lr.min() / BEYOND, fitted.lr.max() * BEYOND
+    left = max(lowest, optimum.low or 0.0)
+    right = min(highest, math.inf if optimum.high is None else optimum.high)
+    failed = math.inf if fitted.failed_lr is None else fitted.failed_lr
+    low = max(min(fitted.lr.min(), left), space.lr_low, optimum.value / AROUND)
+    high = min(max(fitted.lr.max(), right), space.lr_high, optimum.value * AROUND, failed)
     rates = np.geomspace(low, high, FITTED_POINTS)
     ends = fitted.interval(rates)
     return tuple(
