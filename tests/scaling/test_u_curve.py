@@ -32,7 +32,8 @@ def test_a_planted_optimum_comes_back(octave, curvature, skew, spacing):
     assert fitted.status == "found"
     assert abs(math.log2(fitted.optimal_lr.value / optimum)) <= 0.15
     assert fitted.optimal_lr.low <= fitted.optimal_lr.value <= fitted.optimal_lr.high
-    assert float(fitted.expected_regret(fitted.optimal_lr.value, initial_loss=0.4 + 20 * curvature)) <= 0.01
+    begun = fit_u_curve(lr, u(lr, optimum, curvature, skew=skew), initial_loss=0.4 + 20 * curvature)
+    assert float(begun.expected_regret(begun.optimal_lr.value)) <= 0.01
 
 
 @given(octaves, st.floats(1e-4, 1e4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -82,29 +83,35 @@ class UCurve:
         runs = float(self.runs[np.argmin(np.abs(np.log(self.lr / lr)))])
         return estimate_mean_loss(self.posterior, math.log2(lr), runs=runs, gain=start - least, least=least)
 
-    def expected_regret(self, lr: ArrayLike, initial_loss: float | None = None) -> Floats:
+    def expected_regret(self, lr: ArrayLike) -> Floats:
         """The expected regret of choosing `lr`: the mean over equally likely curves of
         (L(lr) − L(η*)) / (L_init − L(η*)), in the shape of `lr`; NaN where nothing was fitted. A run that fails, beyond
         the cliff, loses what failures cost; what no rate escapes is no regret.
 
-        Without an initial loss (here or at the fit), the largest finite loss stands for it.
+        Without an initial loss the largest finite loss stands for it.
         """
         rates = np.asarray(lr, dtype=np.float64)
         if self.posterior is None:
             return np.full(rates.shape, np.nan)
-        known = self.initial_loss if initial_loss is None else initial_loss
-        start = float(self.loss.max()) if known is None else known
-        lost = self._lost_shares(np.log2(rates.ravel()), start)
-        if self.cliff is not None:
-            anywhere = np.arange(np.log2(self.lr[0]) - MARGIN_OCTAVES, np.log2(self.lr[-1]) + MARGIN_OCTAVES, 0.125)
-            lost = np.maximum(lost - self._lost_shares(anywhere, start).min(axis=1, keepdims=True), 0.0)
+        lost = np.maximum(self._lost_shares(np.log2(rates.ravel())) - self._least_lost[:, None], 0.0)
         regret: Floats = lost.mean(axis=0).reshape(rates.shape)
         return regret
 
-    def _lost_shares(self, x: Floats, initial_loss: float) -> Floats:
+    @cached_property
+    def _least_lost(self) -> Floats:
+        """What each curve loses at its best rate, (draws,): failures, where the cliff reaches that far."""
+        assert self.posterior is not None  # who asks has looked
+        if self.cliff is None:
+            return np.zeros(self.posterior.minimum.size)
+        low, high = np.log2(self.lr[0]) - MARGIN_OCTAVES, np.log2(self.lr[-1]) + MARGIN_OCTAVES
+        least: Floats = self._lost_shares(np.arange(low, high, 0.125)).min(axis=1)
+        return least
+
+    def _lost_shares(self, x: Floats) -> Floats:
         """The share of the gain that a run at each x = log₂ η is expected to lose under each curve: (draws, len(x))."""
-        assert self.posterior is not None  # both callers have asked
-        gain = np.maximum(initial_loss - self.posterior.bottom, 1e-12 * max(1.0, abs(initial_loss)))
+        assert self.posterior is not None  # who asks has looked
+        start = float(self.loss.max()) if self.initial_loss is None else self.initial_loss
+        gain = np.maximum(start - self.posterior.bottom, 1e-12 * max(1.0, abs(start)))
         shares = np.minimum(self.posterior.excess(x) / gain[:, None], 1.0)
         if self.cliff is None:
             return shares
