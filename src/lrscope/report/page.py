@@ -31,8 +31,8 @@ POLICY = (
     "connect-src 'none'; form-action 'none'; base-uri 'none'"
 )
 VEGA_GLOBALS = "window.vegaEmbed = vegaEmbed;"
-MANY_POINTS = 4000
 MOST_LINKS = 16
+MANY_POINTS = 4000
 """From so many values in a chart on, it is drawn on a canvas instead of as SVG elements."""
 
 

@@ -48,6 +48,21 @@ class Cliff:
         return failing
 
 
+def progress_lost(loss: Floats, initial_loss: float | None) -> Floats:
+    """The share of the best run's gain that each run lost, (runs,): all of it where it is not finite.
+
+    Where no run gained anything, or nobody knows, none that ended lost anything.
+
+    >>> progress_lost(np.array([1.0, 0.0, 0.5, np.nan]), 1.0).tolist()
+    [1.0, 0.0, 0.5, 1.0]
+    """
+    ended = np.isfinite(loss)
+    best = float(loss[ended].min()) if ended.any() else math.inf
+    if initial_loss is None or initial_loss <= best:
+        return np.where(ended, 0.0, 1.0)
+    return np.where(ended, np.minimum((loss - best) / (initial_loss - best), 1.0), 1.0)
+
+
 def failed_runs(x: Floats, loss: Floats, initial_loss: float | None) -> NDArray[np.bool_]:
     """Which runs failed: not finite, or a quarter of the gain worse than they should be.
 
@@ -60,15 +75,12 @@ def failed_runs(x: Floats, loss: Floats, initial_loss: float | None) -> NDArray[
     >>> failed_runs(np.array([-4.0, -3.0, -2.0, -1.0]), np.array([1.9, 0.1, 0.3, 0.9]), 2.1)
     array([False, False, False,  True])
     """
-    ended = np.isfinite(loss)
-    if initial_loss is None or not ended.any() or initial_loss <= loss[ended].min():
-        return ~ended  # where no run gained anything, none lost it
-    finite = np.where(ended, np.minimum(loss, initial_loss), initial_loss)
+    lost = progress_lost(loss, initial_loss)
     at = np.unique(np.round(x, 8), return_inverse=True)[1]
-    means = np.bincount(at, weights=finite) / np.bincount(at)
-    expected = np.minimum.accumulate(np.concatenate([[initial_loss], means[:-1]]))  # (rates,) by the lower ones
-    expected[np.argmin(means) :] = loss[ended].min()
-    failed: NDArray[np.bool_] = ~ended | (finite - expected[at] >= COLLAPSE * (initial_loss - loss[ended].min()))
+    means = np.bincount(at, weights=lost) / np.bincount(at)
+    expected = np.minimum.accumulate(np.concatenate([[1.0], means[:-1]]))  # (rates,) by the lower ones
+    expected[np.argmin(means) :] = 0.0
+    failed: NDArray[np.bool_] = ~np.isfinite(loss) | (lost - expected[at] >= COLLAPSE)
     return failed
 
 
@@ -78,11 +90,7 @@ def failure_cost(failed: NDArray[np.bool_], loss: Floats, initial_loss: float | 
     >>> failure_cost(np.array([False, False, True]), np.array([1.0, 0.0, 0.5]), 1.0)
     0.75
     """
-    ended = np.isfinite(loss)
-    if initial_loss is None or not ended.any() or initial_loss <= loss[ended].min():
-        return 1.0
-    best = loss[ended].min()
-    lost = np.where(ended, np.minimum((loss - best) / (initial_loss - best), 1.0), 1.0)[failed]
+    lost = progress_lost(loss, initial_loss)[failed]
     return float((lost.sum() + 1.0) / (lost.size + 1.0))
 
 

@@ -65,6 +65,11 @@ class UCurve:
         return low, high
 
     @property
+    def best_lr(self) -> float:
+        """The rate of the lowest mean loss that was measured."""
+        return float(self.lr[np.argmin(self.loss)])
+
+    @property
     def optimal_lr_samples(self) -> Floats:
         """Equally likely values of the optimal learning rate, (1000,); empty where nothing was fitted."""
         return np.empty(0) if self.posterior is None else np.exp2(optima(self.posterior, self.cliff))

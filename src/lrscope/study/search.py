@@ -199,7 +199,7 @@ class _View:
         if fit.failed_lr is None:
             return []
         highest, failed = math.log2(fine_rates(fit)[-1]), math.log2(fit.failed_lr)
-        best = math.log2(fit.lr[int(np.argmin(fit.loss))])
+        best = math.log2(fit.best_lr)
         if best < highest - 1e-6 or failed - highest < WIDE_GAP:
             return []
         return self._full_runs([(highest + failed) / 2])
@@ -223,7 +223,7 @@ class _View:
         if not others or fit.initial_loss is None:
             return False
         behind = float(fit.loss.min()) - min(others) > LAG * (fit.initial_loss - min(others))
-        return behind and bool(np.log2(fit.lr[int(np.argmin(fit.loss))] / fit.lr[0]) < LEFT_LOOKED)
+        return behind and math.log2(fit.best_lr / fit.lr[0]) < LEFT_LOOKED
 
     def _walk(self, fit: UCurve) -> list[Trial]:
         """A rate beyond those tried, where the optimum is likely to lie there."""
@@ -241,7 +241,7 @@ class _View:
         choice = choose_lr(fit)
         if choice is None:
             return []
-        octave, best = math.log2(choice), math.log2(fit.lr[int(np.argmin(fit.loss))])
+        octave, best = math.log2(choice), math.log2(fit.best_lr)
         places = [octave, best]
         if fit.cliff is not None and float(fit.cliff.failing(np.array([octave + 0.5]))[0]) > CLIFF_NEAR:
             places = [octave + 0.5, *places]  # how near may one go?

@@ -166,7 +166,7 @@ def _fitted(curve: Curve, ceiling: float) -> tuple[FittedPoint, ...]:
     found = curve.u_curve
     if found.posterior is None or len(found.lr) < 2:
         return ()
-    centre = found.lr[int(np.argmin(found.loss))] if found.optimal_lr is None else found.optimal_lr.value
+    centre = found.best_lr if found.optimal_lr is None else found.optimal_lr.value
     low, high = max(found.lr.min(), centre / DRAWN), min(found.lr.max(), centre * DRAWN)
     if low >= high:
         return ()
